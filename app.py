@@ -1,0 +1,134 @@
+"""Chalice entry: routes, WebSocket handlers, the functions of dispatcher and sweeper, and one Lambda per task.
+
+Nothing but registration stands here, and nothing heavy is imported: each function imports what it needs when it is first called.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from chalice import Chalice, Rate, Response
+from chalice.app import CloudWatchEvent, WebsocketEvent
+
+from chalicelib.api.routes import ROUTES, Route
+
+app = Chalice(app_name="nightshift", configure_logs=False)
+app.experimental_feature_flags.update(["WEBSOCKETS"])
+app.api.binary_types.append("multipart/form-data")
+
+RESERVE_MS = 1_000  # of a Lambda's time, for its own end
+BODIES = ["application/json", "application/x-www-form-urlencoded", "text/plain", "multipart/form-data"]
+
+
+def _answer(route: Route, params: dict[str, str]) -> Response:
+    from chalicelib.api.auth import check_token
+    from chalicelib.api.http import Reply, Request, call, problem
+    from chalicelib.bootstrap import services
+    from chalicelib.domain.errors import NightshiftError
+
+    asked = app.current_request
+    request = Request(
+        services=services(),
+        params=params,
+        query={k: asked.query_params[k] for k in asked.query_params or {}},
+        headers={k.lower(): v for k, v in asked.headers.items()},
+        raw_body=asked.raw_body or b"",
+    )
+    try:
+        if not route.public:
+            check_token(request.services, request.headers)
+        reply: Reply = call(route.handler, request)
+    except NightshiftError as error:
+        reply = problem(error)
+    return Response(reply.body, reply.headers, reply.status)
+
+
+def _view(route: Route) -> Any:
+    def view(**params: str) -> Response:
+        return _answer(route, params)
+
+    view.__name__ = route.handler.split(":")[1]
+    return view
+
+
+for _route in ROUTES:
+    app.route(_route.path, methods=[_route.method], content_types=BODIES)(_view(_route))
+
+
+@app.on_ws_connect()
+def websocket_connect(event: WebsocketEvent) -> dict[str, int]:
+    """A client wants to follow."""
+    from chalicelib.bootstrap import services
+    from chalicelib.web.door import connect
+
+    query = event.to_dict().get("queryStringParameters") or {}
+    return {"statusCode": connect(services(), event.connection_id, query)}
+
+
+@app.on_ws_message()
+def websocket_message(event: WebsocketEvent) -> dict[str, int]:
+    """A client says something; or our own $connect asks to follow on its behalf."""
+    from chalicelib.bootstrap import services
+    from chalicelib.web.door import message
+
+    message(services(), event.connection_id, event.body or "")
+    return {"statusCode": 200}
+
+
+@app.on_ws_disconnect()
+def websocket_disconnect(event: WebsocketEvent) -> dict[str, int]:
+    """Followers that are gone are forgotten at the next push to them."""
+    return {"statusCode": 200}
+
+
+@app.lambda_function(name="follow")
+def follow(event: dict[str, Any], context: Any) -> None:
+    """Begin to send a run's events to a connection that was just opened."""
+    from chalicelib.bootstrap import services
+    from chalicelib.web.door import follow as begin
+
+    begin(services(), event["connection"], event["run_id"], event["after"])
+
+
+@app.lambda_function(name="dispatcher")
+def dispatcher(event: dict[str, Any], context: Any) -> None:
+    """A cadence rule rang."""
+    from chalicelib.bootstrap import services
+    from chalicelib.engine.dispatcher import dispatch
+
+    dispatch(services())
+
+
+@app.schedule(Rate(1, unit=Rate.MINUTES), name="sweeper")
+def sweeper(event: CloudWatchEvent) -> dict[str, Any]:
+    """Once a minute, and whenever Lambda reports a task's process that ended badly."""
+    from chalicelib.bootstrap import services
+    from chalicelib.engine.functions import sweep_event
+
+    return sweep_event(services(), event.to_dict())
+
+
+def _task_function(name: str) -> Any:
+    def run(event: dict[str, Any], context: Any) -> None:
+        from chalicelib.bootstrap import services
+        from chalicelib.engine.functions import run_message
+
+        run_message(services(), event, (context.get_remaining_time_in_millis() - RESERVE_MS) / 1000)
+
+    # Chalice names the handler after the function, and Lambda looks it up in this module.
+    run.__name__ = name
+    return run
+
+
+def _function_names() -> list[str]:
+    """The functions of the compiled catalog; only their names, so that nothing has to be validated here."""
+    path = os.environ.get("NIGHTSHIFT_CATALOG") or Path(__file__).parent / "chalicelib" / "catalog.json"
+    tasks: dict[str, dict[str, Any]] = json.loads(Path(path).read_bytes())["tasks"]
+    return sorted({task["function"] for task in tasks.values()})
+
+
+for _name in [*_function_names(), "task_runtime"]:
+    globals()[_name] = app.lambda_function(name=_name)(_task_function(_name))

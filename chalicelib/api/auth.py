@@ -1,0 +1,88 @@
+"""Who may come in: a login token on every request, and short-lived tickets for WebSockets."""
+
+from __future__ import annotations
+
+import hmac
+import time
+from functools import lru_cache
+from typing import Any
+
+from chalicelib.domain.errors import ForbiddenError, UnauthorizedError
+from chalicelib.engine.services import Services
+from chalicelib.store import tokens
+
+COOKIE = "nightshift_token"
+KNOWN_FOR = 60.0  # seconds that a token, once found, is not looked up again
+TICKET_SECONDS = 6 * 3600
+
+_known: dict[str, float] = {}
+
+
+def check_token(services: Services, headers: dict[str, str], query: dict[str, str] | None = None) -> None:
+    """Raise UnauthorizedError unless the request carries a known token: as `Authorization: Bearer`, or as the pages' cookie."""
+    token = token_of(headers)
+    if not token:
+        raise UnauthorizedError("a login token is needed: send it as 'Authorization: Bearer TOKEN'")
+    if not token_is_known(services, token):
+        raise UnauthorizedError("the login token is not known here")
+
+
+def token_of(headers: dict[str, str]) -> str:
+    """The token that a request carries, or nothing."""
+    scheme, _, value = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and value:
+        return value.strip()
+    for part in headers.get("cookie", "").split(";"):
+        name, _, value = part.strip().partition("=")
+        if name == COOKIE:
+            return value
+    return ""
+
+
+def token_is_known(services: Services, token: str) -> bool:
+    """Whether a token is the stack's own or one of the table's."""
+    own = services.settings.token
+    if own and hmac.compare_digest(own.encode(), token.encode()):
+        return True
+    if _known.get(token, 0) > time.monotonic():
+        return True
+    if not tokens.token_known(services.table, token):
+        return False
+    _known[token] = time.monotonic() + KNOWN_FOR
+    return True
+
+
+def ticket_for(services: Services, run_id: str) -> str:
+    """A ticket to follow one run."""
+    return str(_signer(_secret(services)).dumps(run_id))
+
+
+def check_ticket(services: Services, ticket: str, run_id: str) -> None:
+    """Raise UnauthorizedError for a ticket that is not ours or too old, ForbiddenError for another run's."""
+    from itsdangerous import BadSignature, SignatureExpired
+
+    try:
+        said = _signer(_secret(services)).loads(ticket, max_age=TICKET_SECONDS)
+    except SignatureExpired:
+        raise UnauthorizedError("the ticket is too old: ask for the run again") from None
+    except BadSignature:
+        raise UnauthorizedError("the ticket is not one of ours") from None
+    if said != run_id:
+        raise ForbiddenError("the ticket is another run's")
+
+
+@lru_cache(maxsize=4)
+def _signer(secret: str) -> Any:
+    from itsdangerous import URLSafeTimedSerializer
+
+    return URLSafeTimedSerializer(secret, salt="follow")
+
+
+_secrets: dict[str, str] = {}
+
+
+def _secret(services: Services) -> str:
+    table = services.table.name
+    if table not in _secrets:
+        _secrets[table] = tokens.signing_secret(services.table)
+    return _secrets[table]

@@ -1,0 +1,145 @@
+"""Runs and tasks as the API shows them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chalicelib.api.auth import ticket_for
+from chalicelib.domain.arguments import masked
+from chalicelib.domain.clock import iso
+from chalicelib.domain.durations import text_of
+from chalicelib.domain.model import CatalogTask, Parameter
+from chalicelib.domain.run import RunRecord
+from chalicelib.engine.services import Services
+from chalicelib.store.tasks import TaskState
+
+
+def run_view(services: Services, run: RunRecord, *, whole: bool = True) -> dict[str, Any]:
+    """A run as JSON; in lists without result, steps and stack (`whole=False`)."""
+    seconds = run.duration
+    ticket = ticket_for(services, run.id) if services.settings.websocket_enabled else None
+    view: dict[str, Any] = {
+        "id": run.id,
+        "run_id": run.id,
+        "task_id": run.task_id,
+        "status": run.status,
+        "trigger": run.trigger,
+        "args": masked(_parameters(services, run.task_id), run.args),
+        "attempt": run.attempt,
+        "created_at": iso(run.created_at),
+        "started_at": _iso(run.started_at),
+        "finished_at": _iso(run.finished_at),
+        "duration": None if seconds is None else text_of(seconds),
+        "duration_seconds": seconds,
+        "progress": run.progress,
+        "waiting_for": None,
+        "stop_requested": run.stop_requested,
+        "result": run.result,
+        "error": run.error,
+        "retry_of": run.retry_of,
+        "seq": run.seq,
+        "url": f"{services.settings.api_url}/run/{run.id}",
+        "websocket_url": websocket_url(services, run.id, ticket),
+    }
+    if not whole:
+        del view["result"]
+        if run.error:
+            view["error"] = {k: run.error.get(k) for k in ("type", "message", "step")}
+        return view
+    return view | {
+        "steps": run.steps,
+        "attempts": [a | {"started_at": _iso(a["started_at"]), "finished_at": _iso(a["finished_at"])} for a in run.attempts],
+        "history": [h | {"at": iso(h["at"])} for h in run.history],
+        "usage": run.usage,
+    }
+
+
+def started_view(services: Services, run: RunRecord) -> dict[str, Any]:
+    """The answer to a start."""
+    view = run_view(services, run)
+    return {k: view[k] for k in ("run_id", "task_id", "status", "url", "websocket_url")}
+
+
+def websocket_url(services: Services, run_id: str, ticket: str | None) -> str | None:
+    """Where a client follows a run; None where streaming is off. API Gateway allows no path, the laptop does."""
+    base = services.settings.websocket_url
+    if not base or ticket is None:
+        return None
+    if base.endswith("/ws/task"):
+        return f"{base}/{run_id}?ticket={ticket}"
+    return f"{base}?run={run_id}&ticket={ticket}"
+
+
+def task_view(services: Services, task: CatalogTask, state: TaskState, active: list[str], now: int) -> dict[str, Any]:
+    """A task as JSON. `active`: the statuses of its active runs."""
+    return {
+        "id": task.id,
+        "name": task.name,
+        "title": task.title,
+        "description": task.description,
+        "category": task.category,
+        "tags": task.tags,
+        "icon": task.icon,
+        "status": _status(task, state, active),
+        "enabled": task.enabled,
+        "schedule": task.schedule,
+        "schedule_text": _schedule_text(services, task),
+        "time_zone": task.time_zone or services.settings.time_zone,
+        "pipeline": task.pipeline,
+        "timeout": text_of(task.timeout or services.settings.timeout),
+        "timeout_seconds": task.timeout or services.settings.timeout,
+        "retry_count": task.retry_count,
+        "last_run": _iso(state.last_started_at),
+        "last_run_id": state.last_run_id,
+        "last_status": state.last_status,
+        "next_run": _next_run(services, task, now),
+        "duration": None if state.last_seconds is None else text_of(state.last_seconds),
+        "duration_seconds": state.last_seconds,
+        "danger": task.danger,
+        "expensive": task.expensive,
+        "parameters": [parameter_view(p) for p in task.parameters],
+        "active_runs": len(active),
+        "runs": {"total": state.runs, "completed": state.completed, "failed": state.failed, "stopped": state.stopped},
+        "metadata": task.metadata,
+        "source": task.source,
+    }
+
+
+def parameter_view(parameter: Parameter) -> dict[str, Any]:
+    """A parameter as JSON: what is set, and always name, type, title, required and default."""
+    view = parameter.model_dump(exclude_defaults=True)
+    always = {"name": parameter.name, "type": parameter.type, "required": parameter.required, "default": parameter.default}
+    return view | always | {"title": parameter.title or parameter.name.replace("_", " ").capitalize()}
+
+
+def _status(task: CatalogTask, state: TaskState, active: list[str]) -> str:
+    if active:
+        return "running" if "running" in active else "queued"
+    if not task.enabled:
+        return "disabled"
+    return state.last_status or "scheduled"
+
+
+def _schedule_text(services: Services, task: CatalogTask) -> str | None:
+    if not task.schedule:
+        return None
+    from chalicelib.domain.timetable import describe
+
+    return describe(task.schedule, task.time_zone or services.settings.time_zone)
+
+
+def _next_run(services: Services, task: CatalogTask, now: int) -> str | None:
+    if not task.schedule or not task.enabled:
+        return None
+    from chalicelib.domain.timetable import next_fire
+
+    return _iso(next_fire(task.schedule, task.time_zone or services.settings.time_zone, now))
+
+
+def _parameters(services: Services, task_id: str) -> list[Parameter]:
+    task = services.registry.known(task_id)
+    return task.parameters if task else []
+
+
+def _iso(ms: int | None) -> str | None:
+    return None if ms is None else iso(ms)

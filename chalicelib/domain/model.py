@@ -1,0 +1,154 @@
+"""Tasks, parameters, pipelines and steps: what the catalog is made of."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from chalicelib.domain.durations import seconds_of, text_of
+
+ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+LAMBDA_LIMIT_SECONDS = 900
+
+ParameterType = Literal["text", "select", "boolean", "number", "date", "file", "multiline", "secret"]
+
+
+class Definition(BaseModel):
+    """A part of the catalog: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Choice(Definition):
+    """One entry of a select parameter."""
+
+    value: str | int | float | bool
+    label: str = ""
+
+
+class Parameter(Definition):
+    """One argument that a task takes. Bounds that do not fit the type are refused."""
+
+    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    type: ParameterType = "text"
+    title: str = ""
+    help: str = ""
+    required: bool = False
+    default: Any = None
+    choices: list[Choice] = []
+    pattern: str | None = None
+    min_length: int | None = Field(None, ge=0)
+    max_length: int | None = Field(None, ge=1)
+    minimum: float | str | None = Field(None, description="Lowest number, or earliest date")
+    maximum: float | str | None = Field(None, description="Highest number, or latest date")
+    integer: bool = Field(False, description="A number without a fraction")
+    accept: str = Field("", description="File types, as in an HTML input: `.csv,text/csv`")
+    max_bytes: int | None = Field(None, ge=1, description="Largest file")
+    placeholder: str = ""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.type == "select" and not self.choices:
+            raise ValueError("a select parameter needs choices, like choices: [sql, tar]")
+        if self.type != "select" and self.choices:
+            raise ValueError(f"choices belong to type: select, not to {self.type}")
+        if self.pattern is not None:
+            import re
+
+            try:
+                re.compile(self.pattern)
+            except re.error as error:
+                raise ValueError(f"pattern is not a regular expression: {error}") from None
+        return self
+
+    @field_validator("choices", mode="before")
+    @classmethod
+    def _plain_choices(cls, value: Any) -> Any:
+        return [c if isinstance(c, dict | Choice) else {"value": c} for c in value] if isinstance(value, list) else value
+
+
+class Step(Definition):
+    """One configured use of a processor within a pipeline."""
+
+    processor: str
+    config: dict[str, Any] = {}
+    name: str = ""
+
+
+class Pipeline(Definition):
+    """A named, ordered list of steps; several tasks may share one."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$")
+    description: str = ""
+    steps: list[Step] = Field(min_length=1)
+
+
+class Task(Definition):
+    """A registered unit of work."""
+
+    id: str = Field(pattern=ID_PATTERN)
+    name: str = ""
+    title: str = ""
+    description: str = ""
+    category: str = ""
+    tags: list[str] = []
+    icon: str = ""
+    enabled: bool = True
+    schedule: str | None = Field(None, description="Cron expression of five fields, or a nickname like @hourly")
+    time_zone: str | None = Field(None, description="IANA zone of the schedule; None: the global one")
+    pipeline: str
+    timeout: float | None = Field(None, description="Seconds; written like 30m. None: TASK_TIMEOUT")
+    retry_count: int = Field(0, ge=0, le=100)
+    danger: str = Field("", description="A warning that is confirmed before each run")
+    expensive: bool = False
+    parameters: list[Parameter] = []
+    memory: int = Field(512, ge=128, le=10240, description="MB of its Lambda")
+    metadata: dict[str, Any] = {}
+
+    @field_validator("timeout", mode="before")
+    @classmethod
+    def _written_timeout(cls, value: Any) -> Any:
+        return None if value is None else seconds_of(value)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_and_title(cls, value: Any) -> Any:
+        """`name` and `title` are one thing said twice: either stands for both, and the id for neither."""
+        if not isinstance(value, dict):
+            return value
+        label = value.get("title") or value.get("name") or value.get("id", "")
+        return {**value, "name": value.get("name") or label, "title": value.get("title") or label}
+
+    def timeout_text(self, default: float) -> str:
+        """The timeout as people write it."""
+        return text_of(self.timeout or default)
+
+
+class ProcessorInfo(Definition):
+    """What the catalog knows of a processor without importing it."""
+
+    name: str
+    module: str
+    qualname: str
+    description: str = ""
+    config_schema: dict[str, Any] = {}
+
+
+class CatalogTask(Task):
+    """A task as compiled: with the place it was defined at and the Lambda that runs it."""
+
+    function: str
+    modules: list[str] = Field([], description="User modules that its Lambda imports")
+    source: str = Field("", description="file:line")
+
+
+class Catalog(Definition):
+    """Every task, pipeline and processor known to the code."""
+
+    version: int = 1
+    digest: str = ""
+    settings: dict[str, Any] = Field({}, description="The `task:` block")
+    tasks: dict[str, CatalogTask] = {}
+    pipelines: dict[str, Pipeline] = {}
+    processors: dict[str, ProcessorInfo] = {}

@@ -1,0 +1,1 @@
+"""What moves runs along: starting, slots, running, progress, sweeping. Every request to AWS may be the last thing a process does."""

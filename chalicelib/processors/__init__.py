@@ -1,0 +1,1 @@
+"""The kinds of steps that ship with Nightshift, one small file each."""

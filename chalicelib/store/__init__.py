@@ -1,0 +1,18 @@
+"""Every DynamoDB request of the project, each a small named function. Nothing else speaks DynamoDB.
+
+One table, its keys by what is stored:
+
+| pk | sk | what |
+| --- | --- | --- |
+| `RUN#{run}` | `RUN` | the run; the only item in the indexes by_task, by_status, by_age |
+| `RUN#{run}` | `EVENT#{seq}` | a chunk of events, named by its last seq |
+| `RUN#{run}` | `RESULT` | a result too large for the run |
+| `SEMAPHORE` | name | the concurrency counter with its holders |
+| `QUEUE#{semaphore}` | priority, time, run | a run that waits for a slot |
+| `TASK` | task | counters and last run of a task |
+| `DEFINITION` | task | what was changed of a task at run time |
+| `STATS#{day}` | task | a task's day |
+| `KEY#{task}` | Idempotency-Key | the run that a start with this key made |
+| `TOKEN` | sha-256 | a login token |
+| `SECRET` | name | what tickets are signed with |
+"""

@@ -1,0 +1,77 @@
+"""A run's record as an item and back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from chalicelib.domain.run import RunRecord
+from chalicelib.store.codec import pack, to_json, unpack
+
+# What people say goes in as JSON text (see codec); small scalars as they are.
+_JSON = ("args", "progress", "result", "error", "steps", "usage")
+_PLAIN = (
+    "id",
+    "task_id",
+    "status",
+    "trigger",
+    "created_at",
+    "attempt",
+    "started_at",
+    "finished_at",
+    "lease_until",
+    "timeout",
+    "retry_count",
+    "slots",
+    "priority",
+    "path",
+    "not_before",
+    "touched_at",
+    "stop_requested",
+    "seq",
+    "retry_of",
+)
+
+
+def run_key(run_id: str) -> tuple[str, str]:
+    """Where a run lies."""
+    return f"RUN#{run_id}", "RUN"
+
+
+def run_item(run: RunRecord) -> dict[str, Any]:
+    """The item of a run that is new."""
+    item = {name: getattr(run, name) for name in _PLAIN}
+    pk, sk = run_key(run.id)
+    return item | {
+        "pk": pk,
+        "sk": sk,
+        "listed": "runs",
+        "args": to_json(run.args) if run.args else None,
+        "tail": pack(run.tail),
+        "history": [moment(h["at"], h["status"], h["attempt"]) for h in run.history],
+        "attempts": [],
+        "follows": 0,
+        "version": 1,
+    }
+
+
+def run_of(item: dict[str, Any]) -> RunRecord:
+    """The run of an item."""
+    values: dict[str, Any] = {name: item[name] for name in _PLAIN if name in item}
+    values |= {name: json.loads(item[name]) for name in _JSON if name in item}
+    values["tail"] = unpack(item.get("tail", b""))
+    values["followers"] = item.get("followers", frozenset())
+    values["follows"] = item.get("follows", 0)
+    values["attempts"] = [json.loads(text) for text in item.get("attempts", [])]
+    values["history"] = [_moment(text) for text in item.get("history", [])]
+    return RunRecord(**values)
+
+
+def moment(at: int, status: str, attempt: int) -> str:
+    """A transition, short."""
+    return f"{at} {status} {attempt}"
+
+
+def _moment(text: str) -> dict[str, Any]:
+    at, status, attempt = text.split()
+    return {"at": int(at), "status": status, "attempt": int(attempt)}

@@ -1,0 +1,112 @@
+"""Semaphores: how many slots are taken, and by whom, in one item. Each change is ONE conditional update.
+
+`{active, limit, holders: {run_id: {slots, at}}}`; `active` is always the sum of the holders' slots, and can be audited against them.
+DynamoDB cannot add in a condition, so the caller brings the limit and the condition compares `active` with what leaves room.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from chalicelib.store.table import ConditionFailed, PathMissing, Table
+
+PARTITION = "SEMAPHORE"
+FREE_FOR_NEWCOMER = "attribute_not_exists(holders.#run) AND active <= :room"
+HELD = "attribute_exists(holders.#run)"
+HANDED = "attribute_exists(holders.#run) AND attribute_not_exists(holders.#head) AND active <= :room"
+
+HandOver = Literal["handed", "not_held", "head_holds", "no_room"]
+
+
+@dataclass(frozen=True)
+class Semaphore:
+    """A semaphore as read: holders as {run_id: {slots, at}}, `at` in epoch ms."""
+
+    name: str
+    active: int
+    limit: int
+    holders: dict[str, dict[str, int]]
+
+
+def acquire(table: Table, name: str, run_id: str, slots: int, limit: int, now: int) -> Semaphore | None:
+    """Take slots if there is room, or have them already: None. Refused: the semaphore, to say who holds it."""
+    try:
+        _update(
+            table,
+            name,
+            "SET holders.#run = :holder, #limit = :limit ADD active :slots",
+            FREE_FOR_NEWCOMER,
+            {"run": run_id},
+            limit=limit,
+            room=limit - slots,
+            holder={"slots": slots, "at": now},
+            slots=slots,
+        )
+        return None
+    except ConditionFailed as refused:
+        there = _semaphore(name, refused.item or {})
+        return None if run_id in there.holders else there
+
+
+def release(table: Table, name: str, run_id: str, slots: int) -> bool:
+    """Give slots back. False: it held none (any more)."""
+    try:
+        _update(table, name, "REMOVE holders.#run ADD active :minus", HELD, {"run": run_id}, minus=-slots)
+        return True
+    except ConditionFailed:
+        return False
+
+
+def hand_over(table: Table, name: str, run_id: str, slots: int, head_id: str, head_slots: int, limit: int, now: int) -> HandOver:
+    """Mine out and the queue's head in, at once: no newcomer can overtake. Refused, it says why and nothing has changed.
+
+    Delivered twice, the second finds mine out and the head in, which counts as handed.
+    """
+    try:
+        _update(
+            table,
+            name,
+            "SET holders.#head = :holder, #limit = :limit REMOVE holders.#run ADD active :difference",
+            HANDED,
+            {"run": run_id, "head": head_id},
+            limit=limit,
+            room=limit + slots - head_slots,
+            holder={"slots": head_slots, "at": now},
+            difference=head_slots - slots,
+        )
+        return "handed"
+    except ConditionFailed as refused:
+        there = _semaphore(name, refused.item or {})
+        if run_id not in there.holders:
+            return "handed" if there.holders.get(head_id, {}).get("at") == now else "not_held"
+        return "head_holds" if head_id in there.holders else "no_room"
+
+
+def read_semaphores(table: Table) -> list[Semaphore]:
+    """All of them."""
+    return [_semaphore(item["sk"], item) for item in table.query("pk = :pk", pk=PARTITION)]
+
+
+def read_semaphore(table: Table, name: str) -> Semaphore:
+    """One; one that nobody used yet is empty."""
+    return _semaphore(name, table.get((PARTITION, name)) or {})
+
+
+def _update(table: Table, name: str, change: str, condition: str, aliases: dict[str, str], **values: Any) -> None:
+    try:
+        table.update((PARTITION, name), change, condition, aliases, **values)
+    except (PathMissing, ConditionFailed) as refused:
+        if isinstance(refused, ConditionFailed) and refused.item is not None:
+            raise
+        # The first use of a semaphore ever: make the item, then ask again.
+        try:
+            empty = {"pk": PARTITION, "sk": name, "active": 0, "limit": values.get("limit", 0), "holders": {}}
+            table.put(empty, "attribute_not_exists(pk)")
+        except ConditionFailed:
+            pass
+        table.update((PARTITION, name), change, condition, aliases, **values)
+
+
+def _semaphore(name: str, item: dict[str, Any]) -> Semaphore:
+    return Semaphore(name, item.get("active", 0), item.get("limit", 0), item.get("holders", {}))

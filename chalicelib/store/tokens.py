@@ -1,0 +1,35 @@
+"""Login tokens (only their hashes are stored) and the secret that tickets are signed with."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import secrets
+
+from chalicelib.store.table import ConditionFailed, Table
+
+
+def token_known(table: Table, token: str) -> bool:
+    """Whether a token is one of ours."""
+    return table.get(("TOKEN", _hash(token))) is not None
+
+
+def put_token(table: Table, token: str, name: str, created_at: int) -> None:
+    """Let a token in. `name` says whose it is."""
+    table.put({"pk": "TOKEN", "sk": _hash(token), "name": name, "created_at": created_at})
+
+
+def signing_secret(table: Table) -> str:
+    """The secret of tickets, made when it is first needed."""
+    key = ("SECRET", "tickets")
+    item = table.get(key)
+    if item is None:
+        with contextlib.suppress(ConditionFailed):  # another process made it at the same moment
+            table.put({"pk": key[0], "sk": key[1], "secret": secrets.token_urlsafe(32)}, "attribute_not_exists(pk)")
+        item = table.get(key)
+    assert item is not None
+    return str(item["secret"])
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,48 @@
+"""`python -m infra.local [--project DIR] [--port N] [--token T] [--data-dir DIR] [--no-reload]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from . import Options, StackError, serve
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="infra.local", description="Serve a Chalice project on a small local AWS.")
+    parser.add_argument("--project", type=Path, default=Path.cwd(), help="where app.py and chalicelib/ are")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8400, help="0 picks a free one")
+    parser.add_argument("--token", help="default: one kept in the data directory")
+    parser.add_argument("--data-dir", type=Path, help="default: PROJECT/.nightshift")
+    parser.add_argument("--template", type=Path, help="default: PROJECT/infra/resources.yaml")
+    parser.add_argument("--stage", default="local")
+    parser.add_argument("--workers", type=int, default=64, help="most Lambda workers at once")
+    parser.add_argument("--idle", type=float, default=75.0, help="seconds after which an idle worker ends")
+    parser.add_argument("--no-reload", action="store_true", help="do not watch the project for changes")
+    parser.add_argument("--before-load", help="module:function to run in a fresh process before each load of the app")
+    args = parser.parse_args()
+    options = Options(
+        project_dir=args.project,
+        host=args.host,
+        port=args.port,
+        token=args.token,
+        data_dir=args.data_dir,
+        template=args.template,
+        stage=args.stage,
+        max_workers=args.workers,
+        idle_seconds=args.idle,
+        reload=not args.no_reload,
+        before_load=args.before_load,
+    )
+    try:
+        serve(options)
+    except StackError as error:
+        print(f"nightshift: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

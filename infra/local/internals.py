@@ -1,0 +1,83 @@
+"""`/_stack/…`: what tests and tools may ask the stack itself. From loopback only, with the stack's token."""
+
+from __future__ import annotations
+
+import hmac
+import os
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from .wire import Request, Response, as_json
+
+if TYPE_CHECKING:
+    from .stack import Stack
+
+BASE = "/_stack/"
+LOOPBACK = ("127.0.0.1", "::1", "")
+
+
+def handle(stack: Stack, request: Request) -> Response:
+    """GET workers, requests, status, connections; POST tick?time=…, reap."""
+    if request.client not in LOOPBACK:
+        return as_json(403, {"message": "only from this machine"})
+    bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
+    given = request.headers.get("x-stack-token", bearer)
+    if not hmac.compare_digest(given.encode(), (stack.options.token or "").encode()):
+        return as_json(401, {"message": "the token is missing or wrong"})
+    query = {name: values[-1] for name, values in parse_qs(request.query).items()}
+    what = (request.method, request.path.removeprefix(BASE))
+    match what:
+        case ("GET", "status"):
+            return as_json(200, _status(stack))
+        case ("GET", "workers"):
+            return as_json(200, {"workers": workers(stack, query.get("function"))})
+        case ("GET", "connections"):
+            return as_json(200, {"connections": sorted(stack.connections.connections)})
+        case ("GET", "requests"):
+            function = query.get("function")
+            if function and (found := stack.lambdas.resolve(function)):
+                function = found.name
+            listed = query.get("list", "1") not in ("0", "false")
+            return as_json(200, stack.aws.log.since(int(query.get("since", 0)), function, listed))
+        case ("POST", "tick"):
+            minute = datetime.fromisoformat(query["time"].replace("Z", "+00:00"))
+            return as_json(200, {"fired": stack.clock.fire(minute)})
+        case ("POST", "reap"):
+            for worker in list(stack.lambdas.workers):
+                if worker.idle:
+                    stack.lambdas._retire(worker)
+            return as_json(200, {})
+    return as_json(404, {"message": f"no such call: {request.method} {request.path}"})
+
+
+def workers(stack: Stack, function: str | None) -> list[dict[str, Any]]:
+    """[{"function", "pid", "state", "busy", "since", "request_id", "served"}], oldest first."""
+    wanted = stack.lambdas.resolve(function) if function else None
+    return [
+        {
+            "function": worker.function.name,
+            "pid": worker.pid,
+            "state": "busy" if worker.busy else "idle" if worker.idle else "starting",
+            "busy": worker.busy,
+            "since": worker.since,
+            "request_id": worker.invocation.id if worker.invocation else None,
+            "served": worker.served,
+        }
+        for worker in sorted(stack.lambdas.workers, key=lambda w: w.pid)
+        if worker.pid and (wanted is None or worker.function.name == wanted.name)
+    ]
+
+
+def _status(stack: Stack) -> dict[str, Any]:
+    return {
+        "url": stack.options.url,
+        "pid": os.getpid(),
+        "fork_server": stack.forks.process.pid,
+        "uptime": time.time() - stack.began,
+        "generation": stack.lambdas.generation,
+        "error": stack.load_error,
+        "queued": len(stack.lambdas.queue),
+        "functions": sorted(stack.lambdas.functions),
+    }
