@@ -179,7 +179,7 @@ class _Compiler:
         settings, faults = check_settings(raw)
         self.problems += [origin.problem(fault) for fault in faults]
         for key in raw:
-            if self._first("setting", key, document.origin.at("task", key), ""):
+            if self._first("setting", key, origin, key):
                 self.settings.update({key: settings[key]} if key in settings else {})
 
     def _pipelines(self, document: Document, complete: bool) -> None:

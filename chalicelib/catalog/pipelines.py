@@ -111,7 +111,20 @@ def _config(cls: type[Any], raw: Mapping[str, Any], processors: Processors, comp
             config[key] = [step.model_dump() for step in steps] or config[key]
     if faults or not (isinstance(cls, type) and issubclass(cls, BaseModel)):
         return config, faults
-    return config, validate(cls, config)[1]
+    return config, [*_unknown_keys(cls, config), *validate(cls, config)[1]]
+
+
+def _unknown_keys(cls: type[BaseModel], config: Mapping[str, Any]) -> list[Fault]:
+    """Keys that a plain BaseModel would silently ignore. A model that sets `extra` has its own way."""
+    if "extra" in cls.model_config:
+        return []
+    known = set(cls.model_fields)
+    for info in cls.model_fields.values():
+        for alias in (info.alias, info.validation_alias):
+            if alias is not None and not isinstance(alias, str):
+                return []
+            known |= {alias} if alias else set()
+    return [Fault((key,), f"unknown key '{key}'", suggestion(key, known)) for key in config if key not in known]
 
 
 def _step_fields(cls: type[Any] | None) -> list[str]:

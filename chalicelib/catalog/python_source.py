@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.abc
 import importlib.util
 import inspect
 import pkgutil
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import chalicelib
 from chalicelib.catalog import decorators
 from chalicelib.catalog.decorators import Function
 from chalicelib.catalog.faults import Fault, Origin
@@ -48,8 +49,8 @@ def import_all(project: Path) -> list[Problem]:
     import. What cannot be imported is told.
     """
     problems = []
-    package = importlib.import_module(SHIPPED)
-    for entry in pkgutil.iter_modules(package.__path__):
+    shipped = importlib.import_module(SHIPPED)
+    for entry in pkgutil.iter_modules(shipped.__path__):
         problems += _import(f"{SHIPPED}.{entry.name}", project)
     folder = project / "chalicelib" / "tasks"
     with _fresh(project, folder):
@@ -60,9 +61,9 @@ def import_all(project: Path) -> list[Problem]:
                 file = relative(path, project)
                 hint = "rename it with letters, digits and underscores"
                 problems.append(Problem(file, None, "file", f"'{bad}' cannot be imported by Python", hint))
-            elif parts[-1] != "__init__":
-                problems += _import(".".join((PACKAGE, *parts)), project)
-    return problems
+            else:
+                problems += _import(".".join((PACKAGE, *parts)).removesuffix(".__init__"), project)
+    return list(dict.fromkeys(problems))  # a broken module fails again in each that imports it
 
 
 def python_files(folder: Path) -> list[Path]:
@@ -104,24 +105,32 @@ def _fresh(project: Path, folder: Path) -> Iterator[None]:
         sys.dont_write_bytecode,
         True,
     )  # two edits within a second would meet a stale .pyc
+    finder = _Finder(folder)
+    sys.meta_path.insert(0, finder)
     try:
-        package = ModuleType(PACKAGE)
-        package.__path__ = [str(folder)]
-        sys.modules[PACKAGE] = package
-        setattr(chalicelib, "tasks", package)  # noqa: B010
-        init = folder / "__init__.py"
-        if init.is_file():
-            package.__file__ = str(init)
-        package.__spec__ = importlib.util.spec_from_file_location(
-            PACKAGE, init if init.is_file() else None, submodule_search_locations=[str(folder)]
-        )
-        if init.is_file() and init.stat().st_size and package.__spec__ and package.__spec__.loader:
-            package.__spec__.loader.exec_module(package)
         yield
     finally:
         sys.dont_write_bytecode = written
+        sys.meta_path.remove(finder)
         if str(project) in sys.path:
             sys.path.remove(str(project))
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds the package chalicelib.tasks in a folder, and leaves everything else to the others."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if name != PACKAGE:
+            return None
+        init = self.folder / "__init__.py"
+        if init.is_file():
+            return importlib.util.spec_from_file_location(name, init, submodule_search_locations=[str(self.folder)])
+        spec = ModuleSpec(name, None, is_package=True)
+        spec.submodule_search_locations = [str(self.folder)]
+        return spec
 
 
 def _import(name: str, project: Path) -> list[Problem]:
@@ -207,7 +216,8 @@ def _origin(function: Function, name: str, project: Path) -> Origin:
     """The line of the `def`, and those of the decorators' keywords and of the parameters."""
     code = getattr(inspect.unwrap(function), "__code__", None)
     if code is None:
-        return Origin(getattr(function, "__module__", "?"), name, None)
+        home = getattr(function, "__module__", "?")
+        return Origin(relative(getattr(sys.modules.get(home), "__file__", None) or home, project), name, None)
     file = relative(code.co_filename, project)
     lines: dict[KeyPath, int] = {}
     node = _definition(code.co_filename, name, code.co_firstlineno)

@@ -114,10 +114,10 @@ class _Reader:
             value = self.scalars.construct_object(node)
         except (yaml.YAMLError, ValueError) as error:
             self._refuse(node, path, f"cannot be read: {getattr(error, 'problem', None) or error}")
-            return None
+            return str(node.value)
         if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
             self._refuse(node, path, f"{node.value} is not a number that JSON has")
-            return None
+            return str(node.value)
         return value.decode("latin-1") if isinstance(value, bytes) else value
 
     def _refuse(self, node: yaml.Node, path: KeyPath, message: str, hint: str = "") -> None:

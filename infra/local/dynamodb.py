@@ -18,8 +18,9 @@ from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.responses import DynamoHandler
 from werkzeug.exceptions import HTTPException
 
+from .expressions import forget_conditions, speed_up
 from .options import ACCOUNT, REGION
-from .tables import ItemBackend, Key, SortedTable, key_of, speed_up_expressions
+from .tables import ItemBackend, Key, SortedTable, key_of
 from .wire import Response
 
 CONTENT_TYPE = "application/x-amz-json-1.0"
@@ -30,7 +31,7 @@ class DynamoDB:
     """`touched(table, key)` is called after each successful write, once per item that may have changed."""
 
     def __init__(self, touched: Touched) -> None:
-        speed_up_expressions()
+        speed_up()
         self.backend = dynamodb_backends[ACCOUNT][REGION]
         self.backend.__class__ = ItemBackend
         self.touched = touched
@@ -41,6 +42,7 @@ class DynamoDB:
 
     def handle(self, operation: str, body: bytes) -> Response:
         """Answer one request; `operation` as in X-Amz-Target after the dot (`UpdateItem`)."""
+        forget_conditions()
         handler = DynamoHandler()
         method = getattr(handler, camelcase_to_underscores(operation), None)
         try:

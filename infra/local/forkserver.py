@@ -22,6 +22,7 @@ class ForkServer:
 
     def __init__(self, project_dir: Path, preload: tuple[str, ...], on_death: Callable[[], None]) -> None:
         self.project_dir = project_dir
+        self.code_dir = project_dir  # another folder while the project's own code is broken
         self.on_death = on_death
         self.waiting: dict[str, tuple[asyncio.Future[int], Ended]] = {}
         self.running: dict[str, Ended] = {}
@@ -50,7 +51,8 @@ class ForkServer:
             await asyncio.shield(self.ready)
         self.count += 1
         name = f"{kind}-{self.count}"
-        order |= {"id": name, "kind": kind, "env": env, "cwd": str(self.project_dir), "descriptors": len(descriptors)}
+        order |= {"paths": list({str(self.code_dir): 0, str(self.project_dir): 0})}
+        order |= {"id": name, "kind": kind, "env": env, "cwd": str(self.code_dir), "descriptors": len(descriptors)}
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.waiting[name] = (future, ended)
         try:

@@ -47,7 +47,7 @@ def handle(stack: Stack, request: Request) -> Response:
         case ("POST", "reap"):
             for worker in list(stack.lambdas.workers):
                 if worker.idle:
-                    stack.lambdas._retire(worker)
+                    stack.lambdas.retire(worker)
             return as_json(200, {})
     return as_json(404, {"message": f"no such call: {request.method} {request.path}"})
 

@@ -12,6 +12,7 @@ from collections import deque
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
+from uuid import uuid4
 
 from .console import Console
 from .forkserver import ForkServer
@@ -83,6 +84,8 @@ class Lambdas:
 
     def invoke_later(self, function: Function, payload: bytes) -> str:
         """Run one event in the background, without retries; a failure goes to the on-failure destination."""
+        if self.draining:  # an event that Lambda would keep; here the app's own sweep finds the work at the next start
+            return str(uuid4())
         invocation = self._submit(function, payload, first=False)
         invocation.done.add_done_callback(lambda done: self._async_done(invocation, done.result()))
         return invocation.id
@@ -108,7 +111,7 @@ class Lambdas:
         idle = min((w for w in self.workers if w.idle), key=lambda w: w.since, default=None)
         if idle is None:
             return False
-        self._retire(idle)
+        self.retire(idle)
         return True
 
     def _start(self, function: Function, invocation: Invocation | None) -> None:
@@ -128,7 +131,7 @@ class Lambdas:
     def _current(self, worker: Worker) -> bool:
         return worker.generation == self.generation
 
-    def _retire(self, worker: Worker) -> None:
+    def retire(self, worker: Worker) -> None:
         """End an idle worker; it no longer counts."""
         self.workers.discard(worker)
         worker.kill()
@@ -143,7 +146,7 @@ class Lambdas:
                 worker.give(invocation)
                 return
         if self.queue:  # the slot is worth more to the one that waits longest
-            self._retire(worker)
+            self.retire(worker)
             self._start_waiting()
 
     def _on_end(self, worker: Worker) -> None:
@@ -175,7 +178,7 @@ class Lambdas:
             if worker.function.short in self.options.keep_warm and worker.function.short not in kept:
                 kept.add(worker.function.short)
                 continue
-            self._retire(worker)
+            self.retire(worker)
 
     # --- async failures --------------------------------------------------------------------------------------------
 

@@ -1,8 +1,9 @@
-"""Watches the project and says when its code has changed."""
+"""Watches the project, says when its code has changed, and keeps a copy of the last code that was good."""
 
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -25,6 +26,17 @@ async def watch(project: Path, template: Path, changed: Callable[[set[str]], Awa
 
     async for changes in awatch(*watched, watch_filter=relevant, debounce=300, step=50, stop_event=stop, rust_timeout=60_000):
         await changed({_relative(Path(name), project) for _, name in changes})
+
+
+def keep_copy(project: Path, folder: Path) -> Path:
+    """Copy the code that was just found to load; new workers run it while the project's own is broken."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    shutil.copy2(project / "app.py", folder)
+    if (project / "chalicelib").is_dir():
+        skip = shutil.ignore_patterns("__pycache__", "node_modules", ".*")
+        shutil.copytree(project / "chalicelib", folder / "chalicelib", ignore=skip)
+    return folder
 
 
 def _relative(path: Path, project: Path) -> str:

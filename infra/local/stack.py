@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import internals
@@ -16,6 +17,7 @@ from .console import Console
 from .forkserver import ForkServer
 from .manifest import Manifest
 from .options import Options, StackError
+from .reload import keep_copy
 from .web import Web
 from .wire import HttpProtocol, Request
 
@@ -55,6 +57,7 @@ class Stack:
         self.options = options
         self.began = time.time()
         self.load_error: str | None = None
+        self.good_code: Path | None = None
         self.hurry = asyncio.Event()
         self.stopping = asyncio.Event()
         self.failure: str | None = None
@@ -128,6 +131,7 @@ class Stack:
     async def _load(self, first: bool = False) -> None:
         """Run the hook, read the manifest, serve it. On an error the code loaded before goes on."""
         began = time.perf_counter()
+        self.forks.code_dir = self.options.project_dir
         try:
             await self._before_load()
             env = self.lambdas.environment(_LOADER)
@@ -136,10 +140,12 @@ class Stack:
             manifest = Manifest.read(described, config, self.options.prefix, self.options.stage)
         except (StackError, ValueError, KeyError) as error:
             self.load_error = str(error)
+            self.forks.code_dir = self.good_code or self.options.project_dir
             kept = "" if first else "\n(the code loaded before goes on serving)"
             self.console.complain(f"the app cannot be loaded:\n{error}{kept}")
             return
         self.load_error = None
+        self.good_code = keep_copy(self.options.project_dir, self.options.data / "good")
         self.gateway.manifest = self.connections.manifest = self.clock.manifest = manifest
         self.lambdas.load(manifest.functions)
         if not first:

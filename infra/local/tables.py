@@ -9,19 +9,14 @@ from __future__ import annotations
 
 import base64
 import copy
-import pickle
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
-from moto.core.responses import ActionResult
-from moto.dynamodb import responses
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.models.table import RESULT_SIZE_LIMIT, Table
-from moto.dynamodb.parsing.expressions import UpdateExpressionParser  # type: ignore[attr-defined]
 
 Key = tuple[DynamoType, DynamoType | None]
 
@@ -262,19 +257,3 @@ def key_of(table: Table, attributes: dict[str, Any]) -> Key:
         DynamoType(attributes[table.hash_key_attr]),
         DynamoType(attributes[table.range_key_attr]) if table.range_key_attr else None,
     )
-
-
-def speed_up_expressions() -> None:
-    """Parse each update expression once. The validator copies the tree it works on: give it a quick copy."""
-    parse = UpdateExpressionParser.make
-
-    @lru_cache(maxsize=1000)
-    def make(expression: str) -> Any:
-        tree = parse(expression)
-        frozen = pickle.dumps(tree)
-        tree.__deepcopy__ = lambda memo: pickle.loads(frozen)
-        return tree
-
-    UpdateExpressionParser.make = make
-    # Results go out as JSON at once; moto's conversion into botocore's types and back is not needed.
-    responses.DynamoResult = ActionResult  # type: ignore[misc,assignment]

@@ -4,8 +4,8 @@ A worker starts in milliseconds and shares the libraries' memory. The project's 
 workers. Runs as a script (`python -P zygote.py FD`); everything it needs at the start is in the standard library.
 
 Over the socket FD come JSON lines, each with one file descriptor for the child's output:
-    {"id", "kind": "worker", "env", "cwd", "handler"}    runs the handler under awslambdaric
-    {"id", "kind": "call", "env", "cwd", "target"}       runs `module:function`, "manifest" describes app.py; the
+    {"id", "kind": "worker", "env", "cwd", "paths", "handler"}    runs the handler under awslambdaric
+    {"id", "kind": "call", "env", "cwd", "paths", "target"}     runs `module:function`, "manifest" describes app.py; the
                                                          result goes back over a second descriptor as JSON
 and JSON lines go back: {"ready": true}, {"started": id, "pid"}, {"ended": id, "pid", "status"} (negative: a signal).
 End of file on the socket means the stack is gone: every child's process group is killed, also after kill -9.
@@ -139,7 +139,7 @@ class Zygote:
             os.environ.update(order["env"])
             time.tzset()
             os.chdir(order["cwd"])
-            sys.path.insert(0, order["cwd"])
+            sys.path[:0] = order["paths"]
             sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
             gc.enable()
             if order["kind"] == "worker":

@@ -50,9 +50,11 @@ def test_broken_code_is_shown_and_the_old_keeps_serving(own_stack: Any, project:
     stack = own_stack(reload=True)
     whole = (project / "chalicelib" / "texts.py").read_text()
     (project / "chalicelib" / "texts.py").write_text("def greet(name:\n")
-    eventually(lambda: "SyntaxError" in stack.console())
+    eventually(lambda: "the app cannot be loaded" in stack.console())
     assert 'chalicelib/texts.py", line 1' in stack.console()
-    assert httpx.get(f"{stack.url}/hello/world").json() == {"text": "literal"}
+    assert httpx.get(f"{stack.url}/hello/bob").json()["text"] == "hello bob"
+    fresh = json.load(stack.client("lambda").invoke(FunctionName="work")["Payload"])
+    assert "pid" in fresh, "a new worker found the broken code"
     assert "SyntaxError" in stack.ask("status")["error"]
     (project / "chalicelib" / "texts.py").write_text(whole + "\n")
     eventually(lambda: stack.ask("status")["error"] is None)
