@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check -qq
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check fmt compile bench proof clean
+.PHONY: help up test check fmt compile docs bench proof clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ fmt: $(STAMPS)/dev ## format, and fix what can be fixed by itself
 
 compile: $(STAMPS)/local $(STAMPS)/project ## write chalicelib/catalog.json and .chalice/config.json
 	@$(BIN)/nightshift compile
+
+docs: $(STAMPS)/local $(STAMPS)/project ## write the generated parts of docs/reference from the code
+	@$(BIN)/python scripts/docs.py
 
 bench: $(STAMPS)/dev $(STAMPS)/project node_modules/.nightshift-tests ## measure
 	@$(PYTEST) -m bench -s $(ARGS)

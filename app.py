@@ -14,6 +14,7 @@ from chalice import Chalice, Rate, Response
 from chalice.app import CloudWatchEvent, WebsocketEvent
 
 from chalicelib.api.routes import ROUTES, Route
+from chalicelib.web.routes import PAGES, Page
 
 app = Chalice(app_name="nightshift", configure_logs=False)
 app.experimental_feature_flags.update(["WEBSOCKETS"])
@@ -23,20 +24,26 @@ RESERVE_MS = 1_000  # of a Lambda's time, for its own end
 BODIES = ["application/json", "application/x-www-form-urlencoded", "text/plain", "multipart/form-data"]
 
 
-def _answer(route: Route, params: dict[str, str]) -> Response:
-    from chalicelib.api.auth import check_token
-    from chalicelib.api.http import Reply, Request, call, problem
+def _request(params: dict[str, str]) -> Any:
+    from chalicelib.api.http import Request
     from chalicelib.bootstrap import services
-    from chalicelib.domain.errors import NightshiftError
 
     asked = app.current_request
-    request = Request(
+    return Request(
         services=services(),
         params=params,
         query={k: asked.query_params[k] for k in asked.query_params or {}},
         headers={k.lower(): v for k, v in asked.headers.items()},
         raw_body=asked.raw_body or b"",
     )
+
+
+def _answer(route: Route, params: dict[str, str]) -> Response:
+    from chalicelib.api.auth import check_token
+    from chalicelib.api.http import Reply, call, problem
+    from chalicelib.domain.errors import NightshiftError
+
+    request = _request(params)
     try:
         if not route.public:
             check_token(request.services, request.headers)
@@ -54,8 +61,22 @@ def _view(route: Route) -> Any:
     return view
 
 
+def _page(page: Page) -> Any:
+    def view(**params: str) -> Response:
+        from chalicelib.web.serve import serve
+
+        request = _request(params)
+        reply = serve(request.services, page, request, app.current_request.context)
+        return Response(reply.body, reply.headers, reply.status)
+
+    view.__name__ = "page_" + page.handler.replace(":", "_")
+    return view
+
+
 for _route in ROUTES:
     app.route(_route.path, methods=[_route.method], content_types=BODIES)(_view(_route))
+for _site in PAGES:
+    app.route(_site.path, methods=[_site.method], content_types=BODIES)(_page(_site))
 
 
 @app.on_ws_connect()

@@ -26,6 +26,7 @@ def services() -> Services:
         post=_Post(settings),
         s3=lambda: client("s3"),
         log=logger(settings),
+        clients=client,
     )
 
 

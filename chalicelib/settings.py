@@ -39,6 +39,14 @@ def _level(value: Any) -> str:
     return str(value).upper()
 
 
+def _pools(value: Any) -> dict[str, int]:
+    """A mapping of the YAML, or `name=slots,name=slots` of a variable."""
+    if isinstance(value, Mapping):
+        return {str(name): _whole(slots) for name, slots in value.items()}
+    pairs = [part.partition("=") for part in str(value).split(",") if part.strip()]
+    return {name.strip(): _whole(slots.strip()) for name, _, slots in pairs}
+
+
 def _zone(value: Any) -> str:
     from zoneinfo import ZoneInfo
 
@@ -58,6 +66,8 @@ SETTINGS: dict[str, tuple[str, Callable[[Any], Any], str, str]] = {
     "buffer_size": ("TASK_BUFFER_SIZE", _whole, "1000", "Events held in memory before a run waits for the table"),
     "log_level": ("TASK_LOG_LEVEL", _level, "INFO", "Least level of the functions' own logs"),
     "retention_days": ("TASK_RETENTION_DAYS", _whole, "30", "Days that finished runs are kept"),
+    "rate_limit": ("TASK_RATE_LIMIT", str, "100/minute", "Most starts over all tasks; none when empty"),
+    "pools": ("TASK_POOLS", _pools, "db=2,api=5", "Slots of each named pool"),
     "debug": ("TASK_DEBUG", _truth, "false", "Log everything, log_level notwithstanding"),
     "log_task_execution": ("TASK_LOG_TASK_EXECUTION", _truth, "false", "Log each start, step and end of a run"),
 }
@@ -74,6 +84,8 @@ class Settings:
     buffer_size: int = 1000
     log_level: str = "INFO"
     retention_days: int = 30
+    rate_limit: str = ""
+    pools: Mapping[str, int] = field(default_factory=dict)
     debug: bool = False
     log_task_execution: bool = False
 

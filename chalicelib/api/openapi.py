@@ -22,7 +22,8 @@ PROBLEM = {
         },
     },
 }
-TEXT, NUMBER, TRUTH, ANY = {"type": "string"}, {"type": "number"}, {"type": "boolean"}, {}
+TEXT, TRUTH = {"type": "string"}, {"type": "boolean"}
+ANY: dict[str, Any] = {}
 NULLABLE = {"type": ["string", "null"]}
 RUN = {
     "type": "object",
@@ -66,6 +67,9 @@ SCHEMAS: dict[str, Any] = {
     "tasks": _list_of("tasks", TASK),
     "runs": _list_of("runs", RUN),
     "events": _list_of("events", {"type": "object", "required": ["seq", "at", "type"]}),
+    "fires": _list_of("fires", {"type": "object", "required": ["fire", "outcome", "reason"]}),
+    "schedule": {"type": "object", "required": ["fires", "conflicts"]},
+    "paused": {"type": "object", "required": ["paused"], "properties": {"paused": TRUTH}},
     "pipelines": _list_of("pipelines", {"type": "object"}),
     "processors": _list_of("processors", {"type": "object"}),
     "started": {"type": "object", "required": ["run_id", "status", "url", "websocket_url"]},

@@ -21,7 +21,10 @@ class Route:
 
 PAGE = {"limit": "how many at most, 1 to 500 (50)", "cursor": "next_cursor of the page before"}
 RUNS = PAGE | {"status": "only runs of this status", "since": "only runs made since this instant (ISO 8601)"}
-START = '{"args": {name: value}}; files as {"name", "key"} of an upload, or {"name", "content_base64"}'
+START = (
+    '{"args": {name: value}, "at": optional instant (ISO 8601)}; '
+    'files as {"name", "key"} of an upload, or {"name", "content_base64"}'
+)
 
 ROUTES = (
     Route(
@@ -36,18 +39,23 @@ ROUTES = (
     Route(
         "PUT",
         "/task/{task_id}",
-        "tasks:put_task",
+        "changes:put_task",
         "Make a task at run time out of a known pipeline",
         body="a task as in YAML, without its id",
         answers={201: "task", 200: "task"},
     ),
     Route(
-        "PATCH", "/task/{task_id}", "tasks:patch_task", "Change some of a task", body="the fields to change", answers={200: "task"}
+        "PATCH",
+        "/task/{task_id}",
+        "changes:patch_task",
+        "Change some of a task",
+        body="the fields to change",
+        answers={200: "task"},
     ),
     Route(
         "DELETE",
         "/task/{task_id}",
-        "tasks:delete_task",
+        "changes:delete_task",
         "Delete a task; one of the code stays hidden until it is PUT back",
         answers={204: ""},
     ),
@@ -68,6 +76,14 @@ ROUTES = (
         answers={200: "run", 202: "run"},
     ),
     Route("POST", "/task/{task_id}/_stop", "tasks:stop_task", "Stop a task's active runs", answers={202: "stopped"}),
+    Route(
+        "GET",
+        "/task/{task_id}/fires",
+        "schedule:list_fires",
+        "What became of a task's fires, newest first",
+        PAGE | {"since": "only fires since this instant (ISO 8601)"},
+        answers={200: "fires"},
+    ),
     Route("GET", "/task/{task_id}/runs", "runs:list_task_runs", "A task's runs, newest first", RUNS, answers={200: "runs"}),
     Route("GET", "/runs", "runs:list_all_runs", "All runs, newest first", RUNS, answers={200: "runs"}),
     Route("GET", "/run/{run_id}", "runs:get_run", "One run", answers={200: "run"}),
@@ -89,6 +105,16 @@ ROUTES = (
     ),
     Route("POST", "/run/{run_id}/_stop", "runs:stop_run", "Stop a run", answers={202: "stopped"}),
     Route("POST", "/run/{run_id}/_retry", "runs:retry_run", "Run again with the same arguments", answers={202: "started"}),
+    Route(
+        "GET",
+        "/schedule",
+        "schedule:get_schedule",
+        "The fires to come, and where they would need more slots than there are",
+        {"days": "how far ahead, 1 to 31 (7)", "task": "only this task's fires"},
+        answers={200: "schedule"},
+    ),
+    Route("POST", "/_pause", "schedule:pause_all", "Skip every fire of every task until resumed", answers={200: "paused"}),
+    Route("POST", "/_resume", "schedule:resume_all", "Take fires again", answers={200: "paused"}),
     Route("GET", "/pipelines", "catalog:list_pipelines", "The pipelines and their steps", answers={200: "pipelines"}),
     Route(
         "GET",

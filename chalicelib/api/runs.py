@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from chalicelib.api.http import Reply, Request
+from chalicelib.api.schedule import instant_of_query
 from chalicelib.api.views import run_view, started_view
-from chalicelib.domain.clock import parse_iso
-from chalicelib.domain.errors import FieldError, InvalidRequestError, RunNotFinishedError
+from chalicelib.domain.errors import RunNotFinishedError
 from chalicelib.domain.run import ACTIVE, TERMINAL, RunRecord
 from chalicelib.engine import starter
 from chalicelib.store import queue, semaphores
@@ -102,13 +102,7 @@ def retry_run(request: Request) -> Reply:
 
 
 def _list(request: Request, task_id: str | None) -> Reply:
-    since = None
-    if "since" in request.query:
-        try:
-            since = parse_iso(request.query["since"])
-        except ValueError as error:
-            says = f"has to be an instant like 2026-01-31T02:00:00Z: {error}"
-            raise InvalidRequestError(f"since {says}", [FieldError("since", says)]) from None
+    since = instant_of_query(request.query["since"]) if "since" in request.query else None
     runs, cursor = list_runs(
         request.services.table,
         task_id=task_id,

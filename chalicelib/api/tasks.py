@@ -8,10 +8,10 @@ from typing import Any
 from chalicelib.api.http import Reply, Request
 from chalicelib.api.views import run_view, started_view, task_view
 from chalicelib.domain.arguments import validate_arguments
+from chalicelib.domain.clock import parse_iso
 from chalicelib.domain.errors import FieldError, InvalidArgumentsError, InvalidRequestError
 from chalicelib.domain.run import RunRecord
 from chalicelib.engine import starter
-from chalicelib.engine.registry import CHANGEABLE
 from chalicelib.store.listing import active_runs
 from chalicelib.store.runs import get_run
 from chalicelib.store.tasks import TaskState, get_task_state, list_task_states
@@ -46,60 +46,8 @@ def list_tasks(request: Request) -> Reply:
 
 
 def get_task(request: Request) -> Reply:
-    """Definition and state."""
-    return Reply(_view(request, request.params["task_id"]))
-
-
-def put_task(request: Request) -> Reply:
-    """A task made at run time, or a deleted one of the code brought back."""
-    from chalicelib.catalog.checks import check_task
-
-    services, task_id = request.services, request.params["task_id"]
-    known = services.catalog.tasks.get(task_id)
-    fields: set[str] = {"name", "title", "description", "category", "tags", "icon", "enabled", "schedule", "time_zone", "pipeline"}
-    body = request.body(fields | {"timeout", "retry_count", "danger", "expensive", "parameters", "metadata", "args"})
-    if known is not None:
-        if not services.registry.changes_of(task_id).get("deleted") or body:
-            says = "is a task of the code: change it there, or PATCH it; an empty PUT brings it back when it was deleted"
-            raise InvalidArgumentsError(f"'{task_id}' {says}", [FieldError("id", says)])
-        services.registry.change(task_id, None)
-        return Reply(_view(request, task_id))
-    task, faults = check_task(body | {"id": task_id}, services.catalog.pipelines)
-    if task is None or faults:
-        errors = [FieldError(".".join(str(p) for p in f.path) or "body", f.message) for f in faults]
-        raise InvalidArgumentsError("the task is not right", errors)
-    made = task_id not in services.registry.tasks()
-    services.registry.change(task_id, {"task": task.model_dump(mode="json", exclude_defaults=True)})
-    return Reply(_view(request, task_id), 201 if made else 200)
-
-
-def patch_task(request: Request) -> Reply:
-    """Change enabled, schedule and the like."""
-    from chalicelib.catalog.checks import check_task
-
-    services, task_id = request.services, request.params["task_id"]
-    task = services.registry.task(task_id)
-    body = request.body(set(CHANGEABLE))
-    whole = task.model_dump(mode="json", exclude={"function", "modules", "source"}, exclude_defaults=True)
-    checked, faults = check_task(whole | body, services.catalog.pipelines)
-    if checked is None or faults:
-        errors = [FieldError(".".join(str(p) for p in f.path) or "body", f.message) for f in faults]
-        raise InvalidArgumentsError("the change is not right", errors)
-    before = services.registry.changes_of(task_id)
-    if "task" in before:
-        services.registry.change(task_id, {"task": checked.model_dump(mode="json", exclude_defaults=True)})
-    else:
-        values = checked.model_dump(mode="json")
-        services.registry.change(task_id, {"set": before.get("set", {}) | {k: values[k] for k in body}})
-    return Reply(_view(request, task_id))
-
-
-def delete_task(request: Request) -> Reply:
-    """Gone from every list; its runs stay until their retention is over. Active runs go on."""
-    services, task_id = request.services, request.params["task_id"]
-    services.registry.task(task_id)
-    services.registry.change(task_id, {"deleted": True} if task_id in services.catalog.tasks else None)
-    return Reply("", 204)
+    """Definition and state; the ETag is what If-Match of a change wants."""
+    return task_reply(request, request.params["task_id"])
 
 
 def start_task(request: Request) -> Reply:
@@ -127,19 +75,32 @@ def stop_task(request: Request) -> Reply:
 def _start(request: Request) -> RunRecord:
     services, task_id = request.services, request.params["task_id"]
     task = services.registry.task(task_id)
-    body = request.body({"args"})
-    args = body.get("args") or {}
+    body = request.body({"args", "at"})
+    args = {} if body.get("args") is None else body["args"]
     if not isinstance(args, dict):
         raise InvalidRequestError("args has to be an object", [FieldError("args", 'has to be an object, like {"name": "value"}')])
     key = request.headers.get("idempotency-key")
     if key is not None and not 0 < len(key) <= MOST_KEY:
         raise InvalidRequestError(f"Idempotency-Key has to be 1 to {MOST_KEY} characters long")
     checked: dict[str, Any] = validate_arguments(task.parameters, args)
-    return starter.start(services, task_id, checked, trigger="api", idempotency_key=key)
+    return starter.start(services, task_id, checked, trigger="api", idempotency_key=key, at=_instant(body.get("at")))
 
 
-def _view(request: Request, task_id: str) -> dict[str, Any]:
+def _instant(text: Any) -> int | None:
+    """When the run is to start. Raises InvalidArgumentsError."""
+    if text is None:
+        return None
+    try:
+        return parse_iso(text)
+    except (TypeError, ValueError) as error:
+        says = f"has to be an instant like 2026-01-31T02:00:00Z: {error}"
+        raise InvalidArgumentsError(f"at {says}", [FieldError("at", says)]) from None
+
+
+def task_reply(request: Request, task_id: str, status: int = 200) -> Reply:
+    """A task with its ETag."""
     services = request.services
     task = services.registry.task(task_id)
     active = [status for _run, _task, status in active_runs(services.table, task_id)]
-    return task_view(services, task, get_task_state(services.table, task_id), active, services.now())
+    view = task_view(services, task, get_task_state(services.table, task_id), active, services.now())
+    return Reply(view, status, {"ETag": services.registry.etag(task_id)})

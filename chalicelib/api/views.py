@@ -37,6 +37,8 @@ def run_view(services: Services, run: RunRecord, *, whole: bool = True) -> dict[
         "result": run.result,
         "error": run.error,
         "retry_of": run.retry_of,
+        "caused_by": run.caused_by,
+        "fire_at": _iso(run.fire_at),
         "seq": run.seq,
         "url": f"{services.settings.api_url}/run/{run.id}",
         "websocket_url": websocket_url(services, run.id, ticket),
@@ -95,6 +97,18 @@ def task_view(services: Services, task: CatalogTask, state: TaskState, active: l
         "next_run": _next_run(services, task, now),
         "duration": None if state.last_seconds is None else text_of(state.last_seconds),
         "duration_seconds": state.last_seconds,
+        "usual_seconds": round(state.total_seconds / state.runs, 3) if state.runs else None,
+        "paused": services.registry.paused(task),
+        "every": text_of(task.every) if task.every else None,
+        "at": task.at,
+        "overlap": task.overlap,
+        "max_concurrent": task.max_concurrent,
+        "pool": task.pool,
+        "slots": task.slots,
+        "priority": task.priority,
+        "rate_limit": task.rate_limit,
+        "catch_up": task.catch_up,
+        "depends_on": task.depends_on,
         "danger": task.danger,
         "expensive": task.expensive,
         "parameters": [parameter_view(p) for p in task.parameters],
@@ -121,19 +135,18 @@ def _status(task: CatalogTask, state: TaskState, active: list[str]) -> str:
 
 
 def _schedule_text(services: Services, task: CatalogTask) -> str | None:
-    if not task.schedule:
-        return None
     from chalicelib.domain.timetable import describe
 
-    return describe(task.schedule, task.time_zone or services.settings.time_zone)
+    return describe(task, services.settings.time_zone)
 
 
 def _next_run(services: Services, task: CatalogTask, now: int) -> str | None:
-    if not task.schedule or not task.enabled:
-        return None
-    from chalicelib.domain.timetable import next_fire
+    from chalicelib.domain.timetable import has_schedule, next_fire
 
-    return _iso(next_fire(task.schedule, task.time_zone or services.settings.time_zone, now))
+    if not task.enabled or not has_schedule(task):
+        return None
+    fire = next_fire(task, services.settings.time_zone, now)
+    return None if fire is None else iso(fire.at)
 
 
 def _parameters(services: Services, task_id: str) -> list[Parameter]:

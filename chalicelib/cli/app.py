@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from chalicelib.cli import catalog, local, runs, tasks
+from chalicelib.cli import catalog, local, runs, schedule, tasks
 from chalicelib.cli.command import Command, Group
 
 app = typer.Typer(
@@ -40,7 +40,9 @@ for command in (
     tasks.stop,
     runs.runs,
     runs.logs,
+    schedule.simulate,
     catalog.validate,
     catalog.compile,
 ):
     app.command(cls=Command)(command)
+app.command("next", cls=Command)(schedule.next_fires)

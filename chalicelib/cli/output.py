@@ -104,7 +104,7 @@ def relative(instant: str | None, now: datetime | None = None) -> str:
 
 def tasks_table(tasks: Iterable[Mapping[str, Any]]) -> Table:
     """One row per task."""
-    table = _table("Task", "Title", "Status", "Schedule", "Last run", "Next run")
+    table = new_table("Task", "Title", "Status", "Schedule", "Last run", "Next run")
     for task in tasks:
         last = relative(task.get("last_run"))
         if task.get("last_run") and task.get("duration"):
@@ -122,7 +122,7 @@ def tasks_table(tasks: Iterable[Mapping[str, Any]]) -> Table:
 
 def runs_table(runs: Iterable[Mapping[str, Any]]) -> Table:
     """One row per run, with what it waits for or failed of."""
-    table = _table("Run", "Task", "Status", "Trigger", "Started", "Duration", "")
+    table = new_table("Run", "Task", "Status", "Trigger", "Started", "Duration", "")
     for run in runs:
         error = run.get("error") or {}
         remark = f"{error.get('type')}: {error.get('message')}" if error else run.get("waiting_for") or ""
@@ -140,7 +140,7 @@ def runs_table(runs: Iterable[Mapping[str, Any]]) -> Table:
 
 def parameters_table(parameters: Iterable[Mapping[str, Any]]) -> Table:
     """One row per parameter of a task."""
-    table = _table("Parameter", "Type", "Required", "Default", "Choices", "Help")
+    table = new_table("Parameter", "Type", "Required", "Default", "Choices", "Help")
     for parameter in parameters:
         default = parameter.get("default")
         table.add_row(
@@ -176,7 +176,7 @@ def definition_table(task: Mapping[str, Any]) -> Table:
     return table
 
 
-def _table(*headings: str) -> Table:
+def new_table(*headings: str) -> Table:
     from rich import box
     from rich.table import Table
 

@@ -119,6 +119,11 @@ class Client:
 
     # Catalog
 
+    def schedule(self, days: int = 7, task: str | None = None) -> JSON:
+        """Fires to come and their conflicts."""
+        query = {"days": str(days), "task": task}
+        return self._object(self._http.request("GET", "/schedule", query={k: v for k, v in query.items() if v is not None}))
+
     def processors(self) -> list[JSON]:
         """Every kind of step, with the JSON Schema of its configuration."""
         return list(self._pages("/processors", "processors", {}))

@@ -3,6 +3,7 @@
 NightshiftError
 ├── NotFoundError           UnknownTaskError  UnknownRunError
 ├── ConflictError           NothingToStopError  TaskDisabledError  RunFinishedError  RunNotFinishedError  KeyReusedError
+├── ChangedMeanwhileError   the state that a change was made on is not the state any more
 ├── InvalidError            InvalidArgumentsError  InvalidRequestError  InvalidCursorError
 ├── UnauthorizedError
 ├── ForbiddenError
@@ -78,6 +79,10 @@ class RunNotFinishedError(ConflictError):
 
 class KeyReusedError(ConflictError):
     """The Idempotency-Key was used before, with other arguments."""
+
+
+class ChangedMeanwhileError(NightshiftError):
+    """If-Match names another state than there is."""
 
 
 class InvalidError(NightshiftError):
@@ -166,6 +171,7 @@ HTTP_STATUS: dict[type[NightshiftError], int] = {
     ForbiddenError: 403,
     NotFoundError: 404,
     ConflictError: 409,
+    ChangedMeanwhileError: 412,
     InvalidError: 422,
     DefinitionErrors: 422,
     RateLimitedError: 429,

@@ -11,8 +11,8 @@ Level = Literal["debug", "info", "warning", "error"]
 class RunHandle:
     """One running attempt, as the code of a task or processor sees it.
 
-    The engine's own handle (engine/context.py) streams what is said here into the run's events; this base says it on the console, so
-    that a task's function can be called and tested like any other.
+    The engine's own handle (engine/context.py) streams what is said here into the run's events; this base says it on the
+    console, so that a task's function can be called and tested like any other.
     """
 
     def __init__(self, run_id: str = "local", task_id: str = "local", args: dict[str, Any] | None = None) -> None:

@@ -35,3 +35,8 @@ def slug(task_id: str) -> str:
 def first_run_id(instant_ms: int) -> str:
     """The least id that a run made at this instant can have."""
     return str(ULID.from_bytes(instant_ms.to_bytes(6, "big") + bytes(10)))
+
+
+def instant_of(run_id: str) -> int:
+    """When a run was made, in epoch ms."""
+    return ULID.from_str(run_id).milliseconds

@@ -11,13 +11,19 @@ from chalicelib.domain.durations import seconds_of, text_of
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 LAMBDA_LIMIT_SECONDS = 900
 
+SHORTEST_PERIOD = 60.0
+"""Seconds. Nothing wakes the dispatcher more often."""
+
+Overlap = Literal["allow", "queue", "skip", "replace"]
+CatchUp = Literal["latest", "all", "none"]
 ParameterType = Literal["text", "select", "boolean", "number", "date", "file", "multiline", "secret"]
 
 
 class Definition(BaseModel):
     """A part of the catalog: immutable, and an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Python's own words (`except`, `from`) are keys too: read and dumped by alias, named differently in code.
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True)
 
 
 class Choice(Definition):
@@ -84,6 +90,22 @@ class Pipeline(Definition):
     steps: list[Step] = Field(min_length=1)
 
 
+class Window(Definition):
+    """When a task does not run. One of: times of day (`to` exclusive, over midnight if it is earlier), dates (inclusive), instants
+    (`to` exclusive), or days of the week alone. `days` narrows times and dates to the days on which they begin.
+    """
+
+    from_: str | None = Field(None, alias="from", description="22:00, 2026-12-24 or 2026-12-24T18:00")
+    to: str | None = Field(None, description="Of the same kind as from")
+    days: str | None = Field(None, description="As in cron: MON-FRI or SAT,SUN")
+    reason: str = Field("", description="What the ledger says of a fire within")
+
+    @field_validator("days", mode="before")
+    @classmethod
+    def _days_as_text(cls, value: Any) -> Any:
+        return ",".join(str(day) for day in value) if isinstance(value, list) else value
+
+
 class Task(Definition):
     """A registered unit of work."""
 
@@ -96,7 +118,23 @@ class Task(Definition):
     icon: str = ""
     enabled: bool = True
     schedule: str | None = Field(None, description="Cron expression of five fields, or a nickname like @hourly")
+    every: float | None = Field(None, description="Seconds between fires, instead of a schedule; written like 90m")
+    at: list[str] = Field([], description="Single instants, ISO 8601; without an offset in the task's zone")
     time_zone: str | None = Field(None, description="IANA zone of the schedule; None: the global one")
+    start: str | None = Field(None, description="No fire before this date or instant; `every` counts from it")
+    end: str | None = Field(None, description="No fire after this date (inclusive) or instant")
+    blackouts: list[Window] = Field([], alias="except", description="Windows whose fires are skipped")
+    spread: float | None = Field(None, description="Seconds within which the task has its own fixed delay; written like 10m")
+    catch_up: CatchUp = Field("latest", description="Which of the fires that were missed still run")
+    catch_up_limit: int = Field(10, ge=1, le=1000, description="At most so many of them with catch_up: all")
+    overlap: Overlap = Field("allow", description="What a fire does while a run of the task is active")
+    max_concurrent: int | None = Field(None, ge=1, description="Runs of this task at a time")
+    pool: str | None = Field(None, description="Named semaphore that it shares with others")
+    slots: int = Field(1, ge=1, description="How many slots a run takes, of the pool and of all")
+    priority: int = Field(0, ge=-100, le=100, description="In the queue; higher goes first")
+    rate_limit: str | None = Field(None, description="Most starts in a time, like 10/minute")
+    depends_on: list[str] = Field([], description="Starts once each of these has succeeded since its last start")
+    paused: bool = Field(False, description="Its fires are skipped until it is resumed")
     pipeline: str
     timeout: float | None = Field(None, description="Seconds; written like 30m. None: TASK_TIMEOUT")
     retry_count: int = Field(0, ge=0, le=100)
@@ -111,6 +149,21 @@ class Task(Definition):
     def _written_timeout(cls, value: Any) -> Any:
         return None if value is None else seconds_of(value)
 
+    @field_validator("every", "spread", mode="before")
+    @classmethod
+    def _whole_minutes(cls, value: Any) -> Any:
+        if value is None:
+            return None
+        seconds = seconds_of(value)
+        if seconds % SHORTEST_PERIOD:
+            raise ValueError(f"is in whole minutes, like 90m or 2h, not {text_of(seconds)}: nothing fires within a minute")
+        return seconds
+
+    @field_validator("at", "depends_on", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
     @model_validator(mode="before")
     @classmethod
     def _name_and_title(cls, value: Any) -> Any:
@@ -119,6 +172,16 @@ class Task(Definition):
             return value
         label = value.get("title") or value.get("name") or value.get("id", "")
         return {**value, "name": value.get("name") or label, "title": value.get("title") or label}
+
+    @property
+    def limited(self) -> bool:
+        """Whether its runs have a limit of their own."""
+        return self.max_concurrent is not None or self.overlap != "allow"
+
+    @property
+    def limit(self) -> int:
+        """Most runs at once of a limited task."""
+        return self.max_concurrent or 1
 
     def timeout_text(self, default: float) -> str:
         """The timeout as people write it."""

@@ -9,7 +9,7 @@ Status = Literal["scheduled", "queued", "running", "completed", "failed", "stopp
 Trigger = Literal["schedule", "manual", "api", "dependency", "retry"]
 EventType = Literal["line", "progress", "step", "status", "done"]
 
-ACTIVE: tuple[Status, ...] = ("queued", "running")
+ACTIVE: tuple[Status, ...] = ("scheduled", "queued", "running")
 TERMINAL: tuple[Status, ...] = ("completed", "failed", "stopped")
 
 # queued -> failed: its Lambda could not even begin. running -> queued: a later attempt.
@@ -29,6 +29,11 @@ TRANSITIONS: dict[Status, tuple[Status, ...]] = {
 #   status    status, attempt, reason
 #   done      status, duration, error
 Event = dict[str, Any]
+
+
+def weight(semaphore: str, slots: int) -> int:
+    """A run counts once for its own task's limit, however heavy it is for the pool and for all."""
+    return 1 if semaphore.startswith("task:") else slots
 
 
 @dataclass
@@ -64,7 +69,13 @@ class RunRecord:
     followers: frozenset[str] = frozenset()
     follows: int = 0  # how often somebody began to follow: tells whether `followers` is current
     retry_of: str | None = None
+    caused_by: list[str] = field(default_factory=list)  # the runs whose success started it
+    fire_at: int | None = None  # the fire that it is, or the instant it was asked for
     usage: dict[str, Any] | None = None
+
+    def weight(self, semaphore: str) -> int:
+        """The slots it takes of a semaphore."""
+        return weight(semaphore, self.slots)
 
     @property
     def terminal(self) -> bool:

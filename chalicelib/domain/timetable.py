@@ -1,161 +1,152 @@
-"""When tasks fire: cron expressions, zones, and the next fire of the two.
+"""When a task fires: its schedule, period and single instants, within its bounds, with its delay; and its blackouts.
 
-Cron is the classic one of five fields; day-of-month OR day-of-week when both are given. A schedule names wall-clock times of its
-zone: one that the zone skips (clocks go forward) fires just after the gap, one that comes twice fires the first time only. `*` as
-the hour means every hour that passes, on whichever clock.
+All instants are epoch milliseconds. Tasks are taken to be valid; catalog/timing.py sees to that.
 """
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime
-from functools import lru_cache
-from zoneinfo import ZoneInfo
+import hashlib
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
 
-NICKNAMES = {
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-    "@monthly": "0 0 1 * *",
-    "@weekly": "0 0 * * 0",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@hourly": "0 * * * *",
-}
+from chalicelib.domain.cron import check_schedule, cron_fires, cron_of
+from chalicelib.domain.durations import text_of
+from chalicelib.domain.model import Task
+from chalicelib.domain.windows import window_around, window_text
+from chalicelib.domain.zones import check_zone, parse_instant, zone_of
 
-_MONTHS = {
-    name: n for n, name in enumerate(["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"], 1)
-}
-_DAYS = {name: n for n, name in enumerate(["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"])}
-_FIELDS: tuple[tuple[str, int, int, dict[str, int], str], ...] = (
-    ("minute", 0, 59, {}, "0-59, like 30, */5 or 0,30"),
-    ("hour", 0, 23, {}, "0-23, like 2, */6 or 8-18"),
-    ("day of month", 1, 31, {}, "1-31, like 1, */2 or 1,15"),
-    ("month", 1, 12, _MONTHS, "1-12 or JAN-DEC, like 6, */3 or JAN,JUL"),
-    ("day of week", 0, 7, _DAYS, "0-7 or SUN-SAT (0 and 7 are Sunday), like 1, MON-FRI or 0,3"),
-)
-_TERM = re.compile(r"(?:(\*)|([0-9A-Z]+)(?:-([0-9A-Z]+))?)(?:/([0-9]+))?")
+__all__ = ["Fire", "blackout_at", "check_schedule", "check_zone", "describe", "fires_between", "has_schedule", "next_fire"]
+
+SHOWN_INSTANTS = 3
 
 
-def check_schedule(text: str) -> None:
-    """Raise ValueError, with an example of a right one, unless this is a schedule that fires some day."""
-    expression = cron_of(text)
-    from cronsim import CronSim, CronSimError
+@dataclass(frozen=True, slots=True)
+class Fire:
+    """An instant at which a task is to run. `blackout`: why it is not to; such a fire is skipped, but it is one."""
 
-    try:
-        next(CronSim(expression, datetime(2024, 1, 1)))
-    except (CronSimError, StopIteration):
-        raise ValueError(f"'{text}' never fires: no month of it has such a day; days up to 28 are in each") from None
+    at: int
+    blackout: str | None = None
 
 
-def check_zone(name: str) -> None:
-    """Raise ValueError unless this is an IANA time zone; it names the nearest one."""
-    try:
-        _zone(name)
-    except (KeyError, ValueError, OSError):
-        from difflib import get_close_matches
-        from zoneinfo import available_timezones
-
-        by_lower = {zone.lower(): zone for zone in available_timezones()}
-        near = get_close_matches(name.lower(), by_lower, 1, 0.7)
-        advice = f"did you mean {by_lower[near[0]]}?" if near else "write it like Europe/Berlin or UTC"
-        raise ValueError(f"'{name}' is not an IANA time zone: {advice}") from None
+def has_schedule(task: Task) -> bool:
+    """Whether anything but people and other tasks ever starts it."""
+    return bool(task.schedule or task.every or task.at)
 
 
-def next_fire(schedule: str, zone: str, after_ms: int) -> int | None:
-    """The first fire later than an instant, both in epoch milliseconds; None if there is none within 50 years."""
-    from cronsim import CronSim
-
-    expression, place = cron_of(schedule), _zone(zone)
-    after = datetime.fromtimestamp(after_ms / 1000, UTC)
-    local = after.astimezone(place)
-    every_hour = expression.split()[1] == "*"
-    # Every hour: count real time, also across a change of the clocks. Else look for the wall-clock time first,
-    # then for its instant.
-    for fire in CronSim(expression, local if every_hour else local.replace(tzinfo=None)):
-        instant = fire.astimezone(UTC) if every_hour else _instant(fire, place)
-        if instant > after:
-            return round(instant.timestamp() * 1000)
-    return None
+def next_fire(task: Task, default_zone: str, after_ms: int) -> Fire | None:
+    """The first fire later than an instant; None if there is none any more (within 50 years)."""
+    return next(_fires(task, default_zone, after_ms), None)
 
 
-def describe(schedule: str, zone: str) -> str:
-    """The schedule in words: `At 02:00, Europe/Berlin`."""
+def fires_between(task: Task, default_zone: str, from_ms: int, to_ms: int, most: int = 10_000) -> Iterator[Fire]:
+    """The fires from one instant (inclusive) to another (exclusive), ascending, at most so many."""
+    for fire in islice(_fires(task, default_zone, from_ms - 1), most):
+        if fire.at >= to_ms:
+            return
+        yield fire
+
+
+def blackout_at(task: Task, default_zone: str, at_ms: int) -> str | None:
+    """Why a task is not to run at an instant: the window's reason, else the window in words. None: it may run."""
+    if not task.blackouts:
+        return None
+    window = window_around(task.blackouts, zone_of(task.time_zone or default_zone), at_ms)
+    return None if window is None else window.reason or window_text(window)
+
+
+def delay_of(task: Task) -> int:
+    """Milliseconds by which `spread` delays each fire of the task: whole minutes from none up to the spread itself.
+
+    Always the same for a task, whichever fire: its fires keep their distance, and somebody who reads the timetable finds it.
+    """
+    if not task.spread:
+        return 0
+    number = int.from_bytes(hashlib.sha256(task.id.encode()).digest()[:8], "big")
+    return number % (int(task.spread // 60) + 1) * 60_000
+
+
+def bounds(task: Task, default_zone: str) -> tuple[int | None, int | None]:
+    """First and last millisecond at which a task may fire."""
+    zone = zone_of(task.time_zone or default_zone)
+    first = None if task.start is None else parse_instant(task.start, zone)
+    last = None if task.end is None else parse_instant(task.end, zone, day_end=True)
+    return first, last
+
+
+def instants(task: Task, default_zone: str) -> list[int]:
+    """The single instants of a task, ascending."""
+    zone = zone_of(task.time_zone or default_zone)
+    return sorted({parse_instant(text, zone) for text in task.at})
+
+
+def describe(task: Task, default_zone: str) -> str | None:
+    """When a task fires, in words: `At 02:00, Europe/Berlin, except Saturday and Sunday`. None without any schedule."""
+    name = task.time_zone or default_zone
+    parts = []
+    if task.schedule:
+        parts.append(f"{_cron_text(task.schedule)}, {name}")
+    if task.every:
+        parts.append(f"every {text_of(task.every)}")
+    if task.at:
+        shown = " and ".join([text.replace("T", " ") for text in task.at[:SHOWN_INSTANTS]])
+        more = f" and {len(task.at) - SHOWN_INSTANTS} more" if len(task.at) > SHOWN_INSTANTS else ""
+        parts.append(f"once at {shown}{more}" + ("" if task.schedule else f", {name}"))
+    if not parts:
+        return None
+    words = ", and ".join(parts)
+    if task.start:
+        words += f", from {task.start}"
+    if task.end:
+        words += f", until {task.end}"
+    if task.blackouts:
+        words += f", except {' and '.join(window_text(window) for window in task.blackouts)}"
+    if task.spread:
+        words += f", spread over {text_of(task.spread)}"
+    return words[:1].upper() + words[1:]
+
+
+def _cron_text(schedule: str) -> str:
     from cron_descriptor import Options, get_description  # type: ignore[import-untyped]
 
     options = Options()
     options.use_24hour_time_format = True
-    return f"{get_description(cron_of(schedule), options)}, {zone}"
+    return str(get_description(cron_of(schedule), options))
 
 
-@lru_cache(maxsize=1024)
-def cron_of(text: str) -> str:
-    """The five fields of a schedule, with names as numbers. Raises ValueError, with an example of a right one."""
-    if not isinstance(text, str) or not text.strip():
-        raise ValueError("a schedule is a cron expression like '0 2 * * *' (daily at 2:00)")
-    stripped = text.strip()
-    if stripped.startswith("@"):
-        if stripped.lower() not in NICKNAMES:
-            raise ValueError(f"'{stripped}' is not a nickname: there are {', '.join(NICKNAMES)}")
-        return NICKNAMES[stripped.lower()]
-    fields = stripped.upper().split()
-    if len(fields) != 5:
-        raise ValueError(
-            f"'{stripped}' has {len(fields)} field{'s' * (len(fields) != 1)} instead of five: "
-            "minute, hour, day of month, month, day of week, like '0 2 * * *' (daily at 2:00)"
-        )
-    return " ".join(
-        ",".join(_term(term, *bounds) for term in field.split(",")) for field, bounds in zip(fields, _FIELDS, strict=True)
-    )
+def _fires(task: Task, default_zone: str, after: int) -> Iterator[Fire]:
+    first, last = bounds(task, default_zone)
+    if first is not None:
+        after = max(after, first - 1)
+    for at in _instants_after(task, default_zone, after, first):
+        if last is not None and at > last:
+            return
+        if at > after:
+            after = at
+            yield Fire(at, blackout_at(task, default_zone, at))
 
 
-def _term(term: str, field: str, low: int, high: int, names: dict[str, int], sample: str) -> str:
-    """One entry of a list: `*`, `5`, `MON-FRI`, `*/10`, `0-30/5`."""
-    match = _TERM.fullmatch(term)
-    if match is None:
-        raise ValueError(f"'{term}' is no {field}: {sample}")
-    star, first, last, step = match.groups()
-    if step is not None and (len(step) > 4 or not 1 <= int(step) <= high):
-        raise ValueError(f"'{term}': the {field} cannot go in steps of {step}: {sample}")
-    suffix = f"/{int(step)}" if step else ""
-    if star:
-        return f"*{suffix}"
-    begin = _number(first, field, low, high, names, sample)
-    if last is None:
-        return f"{begin}{suffix}"
-    end = _number(last, field, low, high, names, sample)
-    if names is _DAYS and end == 0:  # FRI-SUN: here Sunday ends the week
-        end = 7
-    if end < begin:
-        raise ValueError(f"'{term}': a range of the {field} runs upwards: {sample}")
-    return f"{begin}-{end}{suffix}"
+def _instants_after(task: Task, default_zone: str, after: int, first: int | None) -> Iterator[int]:
+    """Later than one, ascending, possibly twice. `at` is exact: no delay."""
+    delay = delay_of(task)
+    sources: list[Iterator[int]] = []
+    if task.schedule:
+        zone = zone_of(task.time_zone or default_zone)
+        sources.append(at + delay for at in cron_fires(task.schedule, zone, after - delay))
+    if task.every:
+        sources.append(at + delay for at in _period(round(task.every * 1000), first, after - delay))
+    if task.at:
+        sources.append(at for at in instants(task, default_zone) if at > after)
+    return sources[0] if len(sources) == 1 else heapq.merge(*sources)
 
 
-def _number(text: str, field: str, low: int, high: int, names: dict[str, int], sample: str) -> int:
-    if text in names:
-        return names[text]
-    if not text.isdigit() or len(text) > 4 or not low <= int(text) <= high:
-        raise ValueError(f"'{text}' is no {field}: {sample}")
-    return int(text)
-
-
-@lru_cache(maxsize=256)
-def _zone(name: str) -> ZoneInfo:
-    return ZoneInfo(name)
-
-
-def _instant(wall: datetime, zone: ZoneInfo) -> datetime:
-    """The instant of a wall-clock time: the first of two, and for one that is skipped the end of the gap."""
-    here = wall.replace(tzinfo=zone)
-    instant = here.astimezone(UTC)
-    back = instant.astimezone(zone)
-    if back.replace(tzinfo=None) == wall:
-        return instant
-    # Skipped. Before the gap the offset was `here`'s, after it `back`'s: the gap ends where wall - gap becomes real again.
-    low, high = instant - (back.replace(tzinfo=None) - wall), instant
-    while (high - low).total_seconds() > 1:
-        middle = low + (high - low) / 2
-        if middle.astimezone(zone).utcoffset() == back.utcoffset():
-            high = middle
-        else:
-            low = middle
-    return high.replace(microsecond=0)
+def _period(period: int, first: int | None, after: int) -> Iterator[int]:
+    """Every so many milliseconds: from `first` on, or counted from 1970."""
+    origin = first or 0
+    number = (after - origin) // period + 1
+    if first is not None:
+        number = max(0, number)
+    while True:
+        yield origin + number * period
+        number += 1

@@ -11,8 +11,11 @@ from chalicelib.domain.durations import text_of
 from chalicelib.domain.errors import NightshiftError, StepError, TimedOutError
 from chalicelib.domain.handle import RunHandle
 from chalicelib.domain.model import Catalog, Pipeline, Step
-from chalicelib.engine.progress import Progress
+from chalicelib.engine.progress import MOST_MESSAGE, Progress
+from chalicelib.store.codec import to_json
 
+MOST_TRACEBACK = 20_000  # characters
+MOST_OUTPUT = 4_000  # characters of JSON up to which a step's record shows its output; the result has it anyway
 ENGINE_FILES = ("chalicelib/engine/", "awslambdaric/", "pydantic/")
 
 
@@ -73,9 +76,10 @@ def _run_step(instance: Any, run: RunHandle, progress: Progress, record: dict[st
         run.previous = output if output is not None else {}
         if output is not None:
             run.outputs[record["name"]] = output
-            entry["output"] = output if isinstance(output, dict) else {"value": output}
+            if len(to_json(output)) <= MOST_OUTPUT:
+                entry["output"] = output if isinstance(output, dict) else {"value": output}
     except BaseException as cause:
-        error = f"{type(cause).__name__}: {cause}"
+        error = cut(f"{type(cause).__name__}: {cause}", MOST_MESSAGE)
         status = "failed" if isinstance(cause, Exception | TimedOutError) else "stopped"
         raise
     finally:
@@ -115,4 +119,14 @@ def error_of(cause: BaseException, step: str | None) -> dict[str, Any]:
         lines = [*traceback.format_exception(cause.__cause__), "\nwhich led to:\n\n", *lines]
     message = cause.message if isinstance(cause, NightshiftError) else str(cause)
     text = "Traceback (most recent call last):\n" + "".join(lines) if own else "".join(lines)
-    return {"type": type(cause).__name__, "message": message, "step": step, "traceback": text}
+    return {
+        "type": type(cause).__name__,
+        "message": cut(message, MOST_MESSAGE),
+        "step": step,
+        "traceback": cut(text, MOST_TRACEBACK),
+    }
+
+
+def cut(text: str, most: int) -> str:
+    """The text; of one that is too long for the run's item its beginning and its end."""
+    return text if len(text) <= most else f"{text[: most // 2]}\n… {len(text) - most} characters …\n{text[-most // 2 :]}"

@@ -1,7 +1,7 @@
 """The buffer between the code that says things and the thread that publishes them.
 
-`TASK_BUFFER_SIZE` bounds it: when it is full, whoever says more waits until the publisher has caught up. No line is lost, and memory
-is bounded.
+`TASK_BUFFER_SIZE` bounds it: when it is full, whoever says more waits until the publisher has caught up. No line is lost, and
+memory is bounded.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from typing import Any
 
 from chalicelib.domain.clock import iso, now_ms
 from chalicelib.domain.run import Event
+from chalicelib.store.codec import printable
 
 MOST_TEXT = 16_000  # characters of one line event; a longer line becomes several
-MOST_BATCH = 400_000  # characters of one flush, before deflating
-SMALL_TAIL = 3_000  # characters up to which a run's newest events grow in place rather than being moved to a chunk
+MOST_MESSAGE = 2_000  # characters of what a progress or step event says
+MOST_BATCH = 250_000  # bytes of one flush: an item has at most 400 KB, and not everything can be deflated
+SMALL_TAIL = 3_000  # bytes up to which a run's newest events grow in place rather than being moved to a chunk
 
 
 class Progress:
@@ -38,7 +40,8 @@ class Progress:
         self._pending: BaseException | None = None
 
     def say(self, kind: str, **values: Any) -> None:
-        """Add one event; waits while the buffer is full."""
+        """Add one event; waits while the buffer is full. No secret is in any of its texts."""
+        values = {name: self._hidden(value) for name, value in values.items()}
         with self._shielded(), self._changed:
             # The publisher's own thread never waits for itself; a closed buffer takes the last words unasked.
             while len(self._events) >= self.size and not self._closed and threading.get_ident() != self._publisher:
@@ -50,15 +53,21 @@ class Progress:
 
     def line(self, text: str, stream: str, **values: Any) -> None:
         """Add a line; a very long one becomes several."""
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
+        text = self._hidden(printable(text))  # here, before a secret can be cut in two
         for start in range(0, len(text) or 1, MOST_TEXT):
             self.say("line", text=text[start : start + MOST_TEXT], stream=stream, **values)
 
     def report(self, fraction: float, message: str) -> None:
         """Add a progress event, and keep it as the run's progress."""
+        message = self._hidden(printable(message))[:MOST_MESSAGE]
         self.fraction = {"fraction": round(min(max(fraction, 0.0), 1.0), 4), "message": message}
         self.say("progress", **self.fraction)
+
+    def _hidden(self, value: Any) -> Any:
+        if isinstance(value, str):
+            for secret in self._secrets:
+                value = value.replace(secret, "***")
+        return value
 
     def wait_for_output(self, until: float) -> None:
         """Wait until the code has said something, or the monotonic clock reads `until`."""
@@ -84,9 +93,10 @@ class Progress:
     def peek(self) -> list[Event]:
         """The oldest events, as many as one flush takes. They stay until `drop`."""
         with self._changed:
-            batch, size = [], 0
+            batch: list[Event] = []
+            size = 0
             for event in self._events:
-                size += len(event.get("text", "")) + 100
+                size += _size(event)
                 if batch and size > MOST_BATCH:
                     break
                 batch.append(event)
@@ -133,5 +143,11 @@ class Progress:
 
 
 def size_of(events: list[Event]) -> int:
-    """Roughly the characters of these events."""
-    return sum(len(e.get("text", "")) + 100 for e in events)
+    """Roughly the bytes of these events."""
+    return sum(_size(e) for e in events)
+
+
+def _size(event: Event) -> int:
+    # Of its texts only the line's own is long; any other is cut where it is said.
+    text: str = event.get("text", "")
+    return (len(text) if text.isascii() else len(text.encode())) + 200

@@ -23,8 +23,7 @@ LEASE_MS = 20_000
 GIVE_UP_MS = 13_000  # without a renewed lease for so long, the work ends itself, before the lease does
 FIRST_WORDS = 0.2  # seconds; a run that says nothing yet still shows that it runs
 FOLLOWED, UNFOLLOWED, SILENT = 0.25, 1.0, 1.5
-
-MOST_LEFT = 200_000  # characters that may wait for the run's last transaction
+MOST_LEFT = 200_000  # bytes that may wait for the run's last transaction
 
 Interrupt = Callable[[str], None]  # "stop", "fence" or "lease": end the main thread's work
 
@@ -32,7 +31,8 @@ Interrupt = Callable[[str], None]  # "stop", "fence" or "lease": end the main th
 class Publisher:
     """Publishes for one attempt after another of a claimed run."""
 
-    def __init__(self, services: Services, run: RunRecord, progress: Progress, interrupt: Interrupt) -> None:
+    def __init__(self, services: Services, run: RunRecord, progress: Progress, interrupt: Interrupt, renewed: float) -> None:
+        """`renewed`: the monotonic clock before the lease was asked for."""
         self.services = services
         self.run = run  # its seq, tail, followers and attempt are kept current here
         self.progress = progress
@@ -40,14 +40,17 @@ class Publisher:
         self._interrupt = interrupt
         self._told_to_stop = False
         self._ended = threading.Event()
-        self._renewed = time.monotonic()
+        self._renewed = renewed
         self._pusher = Pusher(services, run.id)
+        self._unsure = False  # whether the last flush may have been written, though no answer came
         self._thread = threading.Thread(target=self._work, name="publisher", daemon=True)
+        self._watch = threading.Thread(target=self._watch_lease, name="lease", daemon=True)
         self._lock = threading.Lock()  # one flush at a time; also while the attempt changes
 
     def start(self) -> None:
         """Begin."""
         self._thread.start()
+        self._watch.start()
 
     def finish(self) -> None:
         """End; what is not published is left in the buffer. Pushes under way are waited for, a while."""
@@ -64,13 +67,16 @@ class Publisher:
             runs.next_attempt(self.services.table, self.run, failed, now, now + LEASE_MS)
             self.run.attempt += 1
 
-    def flush_large(self) -> bool:
-        """After `finish`: publish once more if more is left than one transaction takes. Whether that was so."""
-        if size_of(self.run.tail) <= SMALL_TAIL and size_of(self.progress.peek()) <= MOST_LEFT:
-            return False
-        with self._lock:
-            self._flush()
-        return bool(self.progress.peek())
+    def flush_rest(self, leave: int = 0) -> None:
+        """After `finish`: publish what is left, but for as many bytes of it as one transaction takes (`leave`).
+
+        Raises FenceLostError. When the last flush had no answer, one more finds out what became of it.
+        """
+        while self._unsure or size_of(self.run.tail) > SMALL_TAIL or size_of(self.progress.peek()) > leave:
+            with self._lock:
+                self._flush()
+            if not self.progress.peek():
+                return
 
     def _work(self) -> None:
         self.progress.wait_for_output(time.monotonic() + FIRST_WORDS)
@@ -85,11 +91,15 @@ class Publisher:
                 return
             except Exception:
                 self.services.log.exception("a flush failed", extra={"run_id": self.run.id})
-                if began - self._renewed > GIVE_UP_MS / 1000:
-                    self._give_up("lease")
-                    return
             self.progress.wait_until_full(began + (FOLLOWED if self.run.followers else UNFOLLOWED))
             self.progress.wait_for_any(began + SILENT)
+
+    def _watch_lease(self) -> None:
+        """A flush may hang for longer than the lease lasts: somebody else has to look at the clock."""
+        while not self._ended.wait(max(0.05, self._renewed + GIVE_UP_MS / 1000 - time.monotonic())):
+            if time.monotonic() - self._renewed >= GIVE_UP_MS / 1000:
+                self._give_up("lease")
+                return
 
     def _give_up(self, why: str) -> None:
         self.lost = True
@@ -105,8 +115,9 @@ class Publisher:
             tail = events
         renewed, now = time.monotonic(), self.services.now()
         seq = events[-1]["seq"] if events else self.run.seq
+        self._unsure = True
         told = runs.publish(self.services.table, self.run, seq, tail, self.progress.fraction, now, now + LEASE_MS)
-        self._renewed = renewed
+        self._unsure, self._renewed = False, renewed
         self.run.seq, self.run.tail = seq, tail
         self.run.followers, self.run.follows = told.followers, told.follows
         self.progress.drop(len(events))

@@ -7,13 +7,42 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib.domain.errors import UnknownTaskError
-from chalicelib.domain.model import CatalogTask, Definition
+from chalicelib.domain.errors import ChangedMeanwhileError, UnknownTaskError
+from chalicelib.domain.model import CatalogTask
 from chalicelib.engine.services import RUNTIME_FUNCTION, Services
 from chalicelib.store import definitions
 
 CACHED_MS = 5_000
-CHANGEABLE = ("enabled", "schedule", "time_zone", "timeout", "retry_count", "title", "description", "category", "tags")
+EVERYTHING = "*"  # the change that pauses all tasks
+CHANGEABLE = (
+    "enabled",
+    "paused",
+    "schedule",
+    "every",
+    "at",
+    "time_zone",
+    "start",
+    "end",
+    "except",
+    "spread",
+    "catch_up",
+    "catch_up_limit",
+    "overlap",
+    "max_concurrent",
+    "pool",
+    "slots",
+    "priority",
+    "rate_limit",
+    "timeout",
+    "retry_count",
+    "title",
+    "description",
+    "category",
+    "tags",
+    "icon",
+    "danger",
+    "expensive",
+)
 
 
 class Registry:
@@ -21,7 +50,7 @@ class Registry:
 
     def __init__(self, services: Services) -> None:
         self.services = services
-        self._changes: dict[str, dict[str, Any]] = {}
+        self._changes: dict[str, tuple[dict[str, Any], int]] = {}
         self._read_at = 0
 
     def tasks(self) -> dict[str, CatalogTask]:
@@ -29,6 +58,8 @@ class Registry:
         self._refresh()
         found = {}
         for task_id in [*self.services.catalog.tasks, *self._changes]:
+            if task_id == EVERYTHING:
+                continue
             task = self._current(task_id)
             if task is not None:
                 found[task_id] = task
@@ -49,17 +80,30 @@ class Registry:
         """One task as this process knows it, asking nobody; the code's for one that is deleted."""
         return self._current(task_id) or self.services.catalog.tasks.get(task_id)
 
-    def change(self, task_id: str, change: dict[str, Any] | None) -> None:
-        """Keep a change (`{"set": {…}}`, `{"deleted": true}`, `{"task": {…}}`), or forget all of a task's (None)."""
-        if change is None:
-            definitions.forget_change(self.services.table, task_id)
-        else:
-            definitions.put_change(self.services.table, task_id, change)
+    def change(self, task_id: str, change: dict[str, Any] | None, seen: str | None = None) -> None:
+        """Keep a change (`{"set": {…}}`, `{"deleted": true}`, `{"task": {…}}`), or forget all of a task's (None).
+
+        `seen` is the ETag that the change was made on. Raises ChangedMeanwhileError when the task is another by now.
+        """
         self._refresh(force=True)
+        if seen is not None and seen != self.etag(task_id):
+            raise ChangedMeanwhileError(f"'{task_id}' was changed meanwhile: read it again")
+        version = self._changes.get(task_id, ({}, 0))[1]
+        if not definitions.put_change(self.services.table, task_id, change or {}, version):
+            raise ChangedMeanwhileError(f"'{task_id}' was changed at this very moment: read it again")
+        self._refresh(force=True)
+
+    def etag(self, task_id: str) -> str:
+        """What a task is, in a word: another catalog or another change gives another."""
+        return f'"{self.services.catalog.digest[:12]}-{self._changes.get(task_id, ({}, 0))[1]}"'
 
     def changes_of(self, task_id: str) -> dict[str, Any]:
         """What was changed of a task at run time."""
-        return self._changes.get(task_id, {})
+        return self._changes.get(task_id, ({}, 0))[0]
+
+    def paused(self, task: CatalogTask) -> bool:
+        """Whether its fires are to be skipped just now: its own pause, or everybody's."""
+        return task.paused or bool(self.changes_of(EVERYTHING).get("paused"))
 
     def _refresh(self, force: bool = False) -> None:
         now = self.services.now()
@@ -68,9 +112,9 @@ class Registry:
             self._read_at = now
 
     def _current(self, task_id: str) -> CatalogTask | None:
-        change = self._changes.get(task_id)
+        change = self.changes_of(task_id)
         known = self.services.catalog.tasks.get(task_id)
-        if change is None:
+        if not change:
             return known
         if change.get("deleted"):
             return None
@@ -81,4 +125,4 @@ class Registry:
 
 
 def _with(task: CatalogTask, values: dict[str, Any]) -> CatalogTask:
-    return CatalogTask.model_validate(Definition.model_dump(task) | values) if values else task
+    return CatalogTask.model_validate(task.model_dump(by_alias=True) | values) if values else task

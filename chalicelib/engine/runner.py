@@ -21,17 +21,19 @@ from chalicelib.engine.context import LiveRun
 from chalicelib.engine.ending import close, final_events
 from chalicelib.engine.interrupts import Interrupts
 from chalicelib.engine.output import captured_output
-from chalicelib.engine.pipeline import PipelineFailed, error_of, run_pipeline
+from chalicelib.engine.pipeline import PipelineFailed, cut, error_of, run_pipeline
 from chalicelib.engine.progress import Progress
-from chalicelib.engine.publisher import LEASE_MS, Publisher
+from chalicelib.engine.publisher import LEASE_MS, MOST_LEFT, Publisher
 from chalicelib.engine.services import Services
 from chalicelib.engine.slots import hand_on
 from chalicelib.store import runs
 from chalicelib.store.closing import Ending
+from chalicelib.store.codec import pack
 
 RESERVE = 5.0  # seconds of the Lambda's own time that are kept for ending the run
 BACKOFF_BASE, BACKOFF_MOST = 1.0, 300.0
 SHORT_BACKOFF = 30.0  # seconds; a longer one gives the slot back and queues again
+MOST_RESULT = 350_000  # bytes, deflated: an item has at most 400 KB
 EXIT_FORCED = 70
 
 
@@ -42,10 +44,10 @@ def run_task(services: Services, run_id: str, attempt: int, seconds_left: float)
     it began go on from here.
     """
     claimant = uuid.uuid4().hex
-    now = services.now()
+    asked, now = time.monotonic(), services.now()
     run, mine = runs.claim(services.table, run_id, attempt, claimant, now, now + LEASE_MS)
     if mine:
-        _Attempt(services, run, claimant, seconds_left).work()
+        _Attempt(services, run, claimant, asked, seconds_left).work()
     elif run.terminal:
         hand_on(services, run)
 
@@ -53,7 +55,7 @@ def run_task(services: Services, run_id: str, attempt: int, seconds_left: float)
 class _Attempt:
     """A claimed run at work in this process."""
 
-    def __init__(self, services: Services, run: RunRecord, claimant: str, seconds_left: float) -> None:
+    def __init__(self, services: Services, run: RunRecord, claimant: str, asked: float, seconds_left: float) -> None:
         self.services, self.run, self.claimant = services, run, claimant
         # A task of the code is what the code says; only one made at run time has to be asked for.
         self.task = services.catalog.tasks.get(run.task_id) or _made_at_run_time(services, run.task_id)
@@ -61,7 +63,7 @@ class _Attempt:
         self.secrets = secrets_of(parameters, run.args)
         self.progress = Progress(services.settings.buffer_size, run.seq, self.secrets)
         self.interrupts = Interrupts(self.progress, self._force_end)
-        self.publisher = Publisher(services, run, self.progress, self.interrupts.request)
+        self.publisher = Publisher(services, run, self.progress, self.interrupts.request, asked)
         self.began = services.now()
         self.lambda_ends = time.monotonic() + seconds_left - RESERVE
         self.steps: list[dict[str, Any]] = []
@@ -94,8 +96,10 @@ class _Attempt:
         timeout = min(self.run.timeout, self.lambda_ends - time.monotonic())
         try:
             with captured_output(self.progress), self.interrupts.armed(timeout):
-                return "completed", self._pipeline(workspace, timeout), None, False
+                return "completed", checked_result(self._pipeline(workspace, timeout)), None, False
         except PipelineFailed as failed:
+            if self.interrupts.reason == "stop":
+                return "stopped", None, None, False  # it made an error of its own out of being stopped
             if isinstance(failed.cause, TimedOutError):
                 return "failed", None, self._timed_out(failed.error, timeout), False
             return "failed", None, failed.error, not isinstance(failed.cause, StepError)
@@ -155,24 +159,30 @@ class _Attempt:
     def _queue_again(self, failed: dict[str, Any], delay: float) -> None:
         from chalicelib.engine.requeue import queue_again
 
+        self.interrupts.over()
+        self.progress.say("status", status="queued", attempt=self.run.attempt + 1)
         self.publisher.finish()
-        self._publish_rest()
+        if self.publisher.lost:
+            raise FenceLostError(f"run {self.run.id} is somebody else's by now")
+        self.publisher.flush_rest()
         queue_again(self.services, self.run, failed, self.services.now() + int(delay * 1000))
         raise FenceLostError(f"run {self.run.id} is queued for attempt {self.run.attempt + 1}")
 
     def _end(self, status: Status, result: Any, error: dict[str, Any] | None) -> None:
+        self.interrupts.over()  # its code has ended: what is left must not be cut short
         self.publisher.finish()
         if self.publisher.lost:
             return
-        self._publish_rest()
+        self.publisher.flush_rest(MOST_LEFT)
         at = self.services.now()
+        error = hide(error, self.secrets)
         events = final_events(self.run, status, at, [*self.run.tail, *self.progress.take_all()], error)
         ending = Ending(
             status=status,
             at=at,
             events=events,
             result=hide(result, self.secrets),
-            error=hide(error, self.secrets),
+            error=error,
             steps=hide(self.steps, self.secrets),
             usage=_usage(),
             attempt=self._record(status, error),
@@ -182,19 +192,21 @@ class _Attempt:
         if self.services.settings.log_task_execution:
             self.services.log.info("run ends", extra={"status": status})
         hand_on(self.services, self.run)
+        if status == "completed" and any(self.run.task_id in t.depends_on for t in self.services.catalog.tasks.values()):
+            from chalicelib.engine.dependents import start_dependents
 
-    def _publish_rest(self) -> None:
-        """Leave no more unpublished than one transaction takes."""
-        while self.publisher.flush_large():
-            pass
+            start_dependents(self.services, self.run.task_id)
 
     def _record(self, status: str, error: dict[str, Any] | None) -> dict[str, Any]:
+        short = None  # there may be a hundred of them in the run's item
+        if error:
+            short = {"type": error["type"], "message": cut(error["message"], 500), "step": error["step"]}
         return {
             "attempt": self.run.attempt,
             "status": status,
             "started_at": self.began,
             "finished_at": self.services.now(),
-            "error": hide({k: error[k] for k in ("type", "message", "step")}, self.secrets) if error else None,
+            "error": hide(short, self.secrets),
         }
 
     def _force_end(self) -> None:
@@ -203,6 +215,7 @@ class _Attempt:
         try:
             if self.interrupts.reason in ("stop", "timeout"):
                 self.publisher.finish()
+                self.publisher.flush_rest(MOST_LEFT)
                 status: Status = "stopped" if self.interrupts.reason == "stop" else "failed"
                 at = self.services.now()
                 events = final_events(self.run, status, at, [*self.run.tail, *self.progress.take_all()], error)
@@ -217,6 +230,17 @@ def _made_at_run_time(services: Services, task_id: str) -> CatalogTask | None:
         return services.registry.task(task_id)
     except UnknownTaskError:
         return None
+
+
+def checked_result(result: Any) -> Any:
+    """The result, if it can be kept. Raises StepError."""
+    try:
+        size = len(pack([result]))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise StepError(f"the result is not JSON: {error}") from None
+    if size > MOST_RESULT:
+        raise StepError(f"the result is too large to keep ({size:,} bytes deflated): write it to a file and upload that")
+    return result
 
 
 def _usage() -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from chalicelib.domain.clock import now_ms
-from chalicelib.domain.model import Catalog
+from chalicelib.domain.model import Catalog, Task
 from chalicelib.settings import Settings
 from chalicelib.store.table import Table
 
@@ -43,6 +43,7 @@ class Services:
     s3: Callable[[], Any]
     log: Any = field(default_factory=lambda: logging.getLogger("nightshift"))
     now: Callable[[], int] = now_ms
+    clients: Callable[[str], Any] | None = None  # AWS clients by service, for what changes the deployment itself
     registry: Registry = field(init=False)
 
     def __post_init__(self) -> None:
@@ -56,5 +57,18 @@ class Services:
         return task.function if task else RUNTIME_FUNCTION
 
     def limit_of(self, semaphore: str) -> int:
-        """The slots that a semaphore has."""
+        """The slots that a semaphore has: `global`, `pool:{name}` or `task:{id}`."""
+        kind, _, name = semaphore.partition(":")
+        if kind == "pool":
+            return self.settings.pools.get(name, self.settings.max_concurrent_tasks)
+        if kind == "task":
+            task = self.registry.known(name)
+            return task.limit if task else 1
         return self.settings.max_concurrent_tasks
+
+    def path_of(self, task: Task) -> list[str]:
+        """The semaphores that a task's runs acquire, in this order."""
+        path = [f"task:{task.id}"] if task.limited else []
+        if task.pool:
+            path.append(f"pool:{task.pool}")
+        return [*path, GLOBAL]

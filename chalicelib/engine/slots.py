@@ -18,13 +18,16 @@ def admit(services: Services, run: RunRecord) -> bool:
     return _advance(services, queue.entry_of(run), 0)
 
 
-def serve(services: Services, semaphore: str) -> None:
-    """Give free slots to whoever is first in the queue, until nobody waits or nothing is free."""
+def serve(services: Services, semaphore: str) -> int:
+    """Give free slots to whoever is first in the queue, until nobody waits or nothing is free; how many got theirs."""
+    served = 0
     while (first := queue.head(services.table, semaphore, services.now())) is not None:
         limit = services.limit_of(semaphore)
-        if semaphores.acquire(services.table, semaphore, first.run_id, first.slots, limit, services.now()) is not None:
-            return
+        if semaphores.acquire(services.table, semaphore, first.run_id, first.weight(semaphore), limit, services.now()) is not None:
+            break
         _out_of_queue(services, semaphore, first)
+        served += 1
+    return served
 
 
 def hand_on(services: Services, run: RunRecord) -> None:
@@ -43,19 +46,26 @@ def invoke_run(services: Services, run_id: str, task_id: str, attempt: int) -> N
 
 def _hand_on_one(services: Services, semaphore: str, run: RunRecord) -> None:
     table, limit = services.table, services.limit_of(semaphore)
-    first = queue.head(table, semaphore, services.now())
-    if first is not None and first.run_id != run.id:
-        outcome = semaphores.hand_over(table, semaphore, run.id, run.slots, first.run_id, first.slots, limit, services.now())
+    passed: set[str] = set()
+    while (first := queue.head(table, semaphore, services.now(), passed)) is not None and first.run_id != run.id:
+        given, wanted = run.weight(semaphore), first.weight(semaphore)
+        outcome = semaphores.hand_over(table, semaphore, run.id, given, first.run_id, wanted, limit, services.now())
         if outcome == "not_held":
             return
         if outcome == "handed":
             _out_of_queue(services, semaphore, first)
-            if first.slots >= run.slots:
+            if wanted >= given:
                 return  # nothing came free
             serve(services, semaphore)
             return
-    if semaphores.release(table, semaphore, run.id, run.slots):
-        serve(services, semaphore)
+        if outcome == "no_room":
+            break
+        # It holds already: another finisher was quicker, so the next in the queue is mine. To release instead would leave a slot
+        # free for a moment, and a newcomer could overtake those who wait.
+        passed.add(first.key)
+    # Served even when it held nothing: it may have been released by this very request, whose answer was lost.
+    semaphores.release(table, semaphore, run.id, run.weight(semaphore))
+    serve(services, semaphore)
 
 
 def _out_of_queue(services: Services, semaphore: str, entry: Waiting) -> None:
@@ -67,7 +77,7 @@ def _out_of_queue(services: Services, semaphore: str, entry: Waiting) -> None:
 def _advance(services: Services, entry: Waiting, position: int) -> bool:
     for semaphore in entry.path[position:]:
         limit = services.limit_of(semaphore)
-        if semaphores.acquire(services.table, semaphore, entry.run_id, entry.slots, limit, services.now()) is not None:
+        if semaphores.acquire(services.table, semaphore, entry.run_id, entry.weight(semaphore), limit, services.now()) is not None:
             queue.join(services.table, semaphore, entry)
             serve(services, semaphore)
             return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+from contextlib import suppress
 from typing import Any
 
 from chalicelib.domain.clock import iso
@@ -12,15 +12,16 @@ from chalicelib.domain.errors import (
     RunFinishedError,
     RunNotFinishedError,
     TaskDisabledError,
+    UnknownRunError,
 )
 from chalicelib.domain.ids import new_run_id
 from chalicelib.domain.model import CatalogTask
-from chalicelib.domain.run import RunRecord, Trigger
-from chalicelib.engine.ending import close, final_events
-from chalicelib.engine.services import GLOBAL, Services
+from chalicelib.domain.run import RunRecord, Status, Trigger
+from chalicelib.engine.rates import check_rates
+from chalicelib.engine.requeue import close_queued
+from chalicelib.engine.services import Services
 from chalicelib.engine.slots import admit
-from chalicelib.store import queue, runs
-from chalicelib.store.closing import Ending
+from chalicelib.store import runs
 from chalicelib.store.listing import active_runs
 
 STOP_TRIES = 5
@@ -34,36 +35,62 @@ def start(
     trigger: Trigger = "api",
     idempotency_key: str | None = None,
     retry_of: str | None = None,
+    at: int | None = None,
 ) -> RunRecord:
-    """Make a run and get it going: `args` are validated already. Raises UnknownTaskError, TaskDisabledError, KeyReusedError."""
+    """Make a run and get it going, or have it wait until an instant (epoch ms). `args` are validated already.
+
+    Raises UnknownTaskError, TaskDisabledError, RateLimitedError, KeyReusedError.
+    """
     task = services.registry.task(task_id)
     if not task.enabled:
         raise TaskDisabledError(f"task '{task_id}' is disabled; enable it first")
-    run = _new_run(services, task, args, trigger, retry_of)
+    check_rates(services, task)
+    later = at is not None and at > services.now()
+    run = new_run(services, task, args, trigger, retry_of=retry_of, fire_at=at, scheduled=later)
     there = runs.put_new_run(services.table, run, idempotency_key)
     if there.id != run.id:
         return there  # the run that this key made before: its starter, or the sweeper, takes care of it
-    admit(services, run)
+    if not later:
+        admit(services, run)
     return run
 
 
-def _new_run(services: Services, task: CatalogTask, args: dict[str, Any], trigger: Trigger, retry_of: str | None) -> RunRecord:
+def new_run(
+    services: Services,
+    task: CatalogTask,
+    args: dict[str, Any],
+    trigger: Trigger,
+    *,
+    run_id: str | None = None,
+    retry_of: str | None = None,
+    fire_at: int | None = None,
+    caused_by: list[str] | None = None,
+    scheduled: bool = False,
+) -> RunRecord:
+    """A run that is not written yet. Without `args` (a fire, a dependency) the parameters' defaults hold."""
     now = services.now()
+    status: Status = "scheduled" if scheduled else "queued"
+    if not args:
+        args = {p.name: p.default for p in task.parameters if p.default is not None}
     return RunRecord(
-        id=new_run_id(),
+        id=run_id or new_run_id(),
         task_id=task.id,
-        status="queued",
+        status=status,
         trigger=trigger,
         created_at=now,
         touched_at=now,
         args=args,
         timeout=task.timeout or services.settings.timeout,
         retry_count=task.retry_count,
-        path=[GLOBAL],
+        slots=task.slots,
+        priority=task.priority,
+        path=services.path_of(task),
         seq=1,
-        tail=[{"seq": 1, "at": iso(now), "type": "status", "status": "queued", "attempt": 1, "trigger": trigger}],
-        history=[{"at": now, "status": "queued", "attempt": 1}],
+        tail=[{"seq": 1, "at": iso(now), "type": "status", "status": status, "attempt": 1, "trigger": trigger}],
+        history=[{"at": now, "status": status, "attempt": 1}],
         retry_of=retry_of,
+        caused_by=caused_by or [],
+        fire_at=fire_at,
     )
 
 
@@ -89,19 +116,17 @@ def stop(services: Services, run_id: str) -> RunRecord:
         if run.status == "running":
             return run
         try:
-            return _stop_queued(services, run)
+            close_queued(services, run)
+            return runs.get_run(services.table, run.id)
         except FenceLostError:
             run = runs.get_run(services.table, run_id)  # claimed, or closed, in between
     return run
 
 
-def _stop_queued(services: Services, run: RunRecord) -> RunRecord:
-    now = services.now()
-    events = final_events(run, "stopped", now, run.tail, error=None)
-    close(services, run, Ending("stopped", now, events), uuid.uuid4().hex)
-    for semaphore in run.path:
-        queue.leave(services.table, semaphore, queue.entry_key(run))
-    return runs.get_run(services.table, run.id)
+def stop_quietly(services: Services, run_id: str) -> None:
+    """Stop a run that may have ended meanwhile."""
+    with suppress(RunFinishedError, UnknownRunError):
+        stop(services, run_id)
 
 
 def stop_task(services: Services, task_id: str) -> list[str]:

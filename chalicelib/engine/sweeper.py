@@ -13,30 +13,40 @@ from typing import Any
 from chalicelib.domain.errors import FenceLostError, UnknownRunError
 from chalicelib.domain.run import RunRecord, Status
 from chalicelib.engine.ending import close, final_events
-from chalicelib.engine.requeue import retry_now
+from chalicelib.engine.requeue import close_queued, retry_now
 from chalicelib.engine.services import GLOBAL, Services
 from chalicelib.engine.slots import admit, hand_on, invoke_run, serve
 from chalicelib.store import queue, runs
 from chalicelib.store.closing import Ending
 from chalicelib.store.listing import active_runs
-from chalicelib.store.semaphores import Semaphore, read_semaphores
+from chalicelib.store.semaphores import Semaphore, read_semaphores, release
 
 GRACE_MS = 90_000
 HAND_ON_GRACE_MS = 20_000
+MOST_ENTRIES = 1_000  # of one queue that one sweep looks at
+
+Queues = dict[str, list[queue.Waiting]]
 
 
 def sweep(services: Services) -> Counter[str]:
     """One round over everything that is active; what was mended, counted by kind."""
     mended: Counter[str] = Counter()
+    services.registry.tasks()  # limits as they are now
     semaphores = {s.name: s for s in read_semaphores(services.table)}
     held = {run_id for s in semaphores.values() for run_id in s.holders}
     listed = {run_id for run_id, _task, _status in active_runs(services.table)}
     found = {r.id: r for r in runs.get_runs(services.table, sorted(held | listed))}
-    for name in {GLOBAL, *semaphores}:
-        _sweep_queue(services, name, semaphores.get(name), found, mended)
+    queues = {n: list(queue.waiting(services.table, n, page=MOST_ENTRIES, most=MOST_ENTRIES)) for n in {GLOBAL, *semaphores}}
+    for name, entries in queues.items():
+        _sweep_queue(services, name, semaphores.get(name), entries, found, mended)
+    for semaphore in semaphores.values():
+        for run_id in semaphore.holders.keys() - found.keys():
+            # A run exists before it holds anything: this one was deleted.
+            release(services.table, semaphore.name, run_id, semaphore.holders[run_id]["slots"])
+            mended["unknown_holder_released"] += 1
     for run in found.values():
         try:
-            _sweep_run(services, run, semaphores, mended)
+            _sweep_run(services, run, semaphores, queues, mended)
         except FenceLostError:
             continue  # it moved on by itself in this very moment
     return mended
@@ -52,36 +62,64 @@ def attempt_crashed(services: Services, run_id: str, attempt: int, error: dict[s
         if run.terminal:
             hand_on(services, run)
             return "handed_on"
-        if run.attempt != attempt:
+        if not _began_as(run, attempt):
             return "outdated"
         return _attempt_is_dead(services, run, error)
     except FenceLostError:
         return "outdated"
 
 
+def _began_as(run: RunRecord, attempt: int) -> bool:
+    """Whether the process that was invoked for this attempt is the current one; it may be further attempts on by now."""
+    if run.status == "queued":
+        return run.attempt == attempt
+    claimed = run.attempt
+    for passed in reversed(run.history):
+        if passed["status"] != "running":
+            break
+        claimed = passed["attempt"]
+    return claimed <= attempt <= run.attempt
+
+
 def _sweep_queue(
-    services: Services, name: str, semaphore: Semaphore | None, found: dict[str, RunRecord], mended: Counter[str]
+    services: Services,
+    name: str,
+    semaphore: Semaphore | None,
+    entries: list[queue.Waiting],
+    found: dict[str, RunRecord],
+    mended: Counter[str],
 ) -> None:
     """Drop entries of runs that wait no more; give free slots to those that do."""
-    entries = list(queue.waiting(services.table, name, most=1000))
-    unknown = [e.run_id for e in entries if e.run_id not in found]
-    found |= {r.id: r for r in runs.get_runs(services.table, unknown)}
-    waiting = 0
+    now = services.now()
+    suspects = []
     for entry in entries:
         run = found.get(entry.run_id)
         holds = semaphore is not None and entry.run_id in semaphore.holders
-        delayed = run is not None and (run.not_before or 0) > services.now()
-        if run is None or run.status != "queued" or run.attempt != entry.attempt or (holds and not delayed):
+        if run is None or _stale(run, entry) or (holds and entry.not_before <= now):
+            suspects.append(entry)
+    # The runs were read before the queue: one of them may have joined it since.
+    fresh = {r.id: r for r in runs.get_runs(services.table, sorted({e.run_id for e in suspects}))}
+    found |= {run_id: run for run_id, run in fresh.items() if run_id not in found}
+    dropped = 0
+    for entry in suspects:
+        run = fresh.get(entry.run_id)
+        holds = semaphore is not None and entry.run_id in semaphore.holders
+        if run is None or _stale(run, entry) or (holds and found[run.id].attempt == run.attempt):
             queue.leave(services.table, name, entry.key)
-            mended["queue_entry_dropped"] += 1
-        else:
-            waiting += 1
-    if waiting and (semaphore is None or semaphore.active < services.limit_of(name)):
-        serve(services, name)
-        mended["served"] += 1
+            dropped += 1
+    if dropped:
+        mended["queue_entry_dropped"] += dropped
+    if len(entries) > dropped and (semaphore is None or semaphore.active < services.limit_of(name)):
+        served = serve(services, name)
+        if served:
+            mended["served"] += served
 
 
-def _sweep_run(services: Services, run: RunRecord, semaphores: dict[str, Semaphore], mended: Counter[str]) -> None:
+def _stale(run: RunRecord, entry: queue.Waiting) -> bool:
+    return run.status != "queued" or run.attempt != entry.attempt
+
+
+def _sweep_run(services: Services, run: RunRecord, semaphores: dict[str, Semaphore], queues: Queues, mended: Counter[str]) -> None:
     now = services.now()
     holds = [n for n in run.path if n in semaphores and run.id in semaphores[n].holders]
     if run.terminal:
@@ -93,29 +131,39 @@ def _sweep_run(services: Services, run: RunRecord, semaphores: dict[str, Semapho
             message = "its process ended without a word, or lost touch for too long"
             _attempt_is_dead(services, run, {"type": "Lost", "message": message, "step": None, "traceback": ""})
             mended["dead_attempt"] += 1
-    elif now - run.touched_at > GRACE_MS:
-        _move_along(services, run, holds, mended)
+    elif run.status == "queued" and now - run.touched_at > GRACE_MS:
+        if run.stop_requested:
+            close_queued(services, run)
+            mended["stopped"] += 1
+        else:
+            _move_along(services, run, holds, queues, mended)
 
 
-def _move_along(services: Services, run: RunRecord, holds: list[str], mended: Counter[str]) -> None:
+def _move_along(services: Services, run: RunRecord, holds: list[str], queues: Queues, mended: Counter[str]) -> None:
     """A queued run that nobody has touched for longer than any starter lives."""
     now = services.now()
+    waits = any(_waits_in(run, queues.get(name, [])) for name in run.path)
     if (run.not_before or 0) > now:
-        queue.join(services.table, run.path[0], queue.entry_of(run))
-        if holds:
+        # Shortly before its time it keeps what it holds: it may be run while this is being done.
+        if holds and (run.not_before or 0) > now + GRACE_MS:
             hand_on(services, run)
-        return
-    if len(holds) == len(run.path):
-        runs.touch(services.table, run, now)
-        invoke_run(services, run.id, run.task_id, run.attempt)
-        mended["invoked_again"] += 1
-        return
+            mended["handed_on"] += 1
+        if not waits:
+            queue.join(services.table, run.path[0], queue.entry_of(run))
+            mended["queued_again"] += 1
+    elif len(holds) == len(run.path):
+        if runs.touch(services.table, run, now):
+            invoke_run(services, run.id, run.task_id, run.attempt)
+            mended["invoked_again"] += 1
+    elif not waits and runs.touch(services.table, run, now):
+        admit(services, run)
+        mended["admitted_again"] += 1
+
+
+def _waits_in(run: RunRecord, entries: list[queue.Waiting]) -> bool:
+    """Whether it stands in a queue, as far as the queue was read."""
     key = queue.entry_key(run)
-    if any(entry.key == key for name in run.path for entry in queue.waiting(services.table, name)):
-        return  # it waits as it should
-    runs.touch(services.table, run, now)
-    admit(services, run)
-    mended["admitted_again"] += 1
+    return any(e.key == key for e in entries) or (len(entries) == MOST_ENTRIES and key > entries[-1].key)
 
 
 def _attempt_is_dead(services: Services, run: RunRecord, error: dict[str, Any]) -> str:

@@ -11,6 +11,10 @@ One table, its keys by what is stored:
 | `QUEUE#{semaphore}` | priority, time, run | a run that waits for a slot |
 | `TASK` | task | counters and last run of a task |
 | `DEFINITION` | task | what was changed of a task at run time |
+| `TIMETABLE` | task | when it is due next; in the index by_due, as are runs that were asked for at an instant |
+| `FIRES#{task}` | instant | the ledger: what became of a fire |
+| `RATE#{name}` | window | starts within a window |
+| `SYNC` | what | which catalog the timetable and the rules were made from |
 | `STATS#{day}` | task | a task's day |
 | `KEY#{task}` | Idempotency-Key | the run that a start with this key made |
 | `TOKEN` | sha-256 | a login token |

@@ -94,7 +94,7 @@ def _run_update(table: Table, run: RunRecord, follows: int, ending: Ending, clos
         values["ended"] = [to_json(ending.attempt)]
     return table.update_request(
         run_key(run.id),
-        f"{change} REMOVE tail, lease_until, not_before, followers",
+        f"{change} REMOVE tail, lease_until, not_before, followers, due, due_at",
         AS_SEEN,
         moment=[moment(ending.at, ending.status, run.attempt)],
         seen=run.status,
@@ -120,8 +120,10 @@ def _task_update(table: Table, run: RunRecord, ending: Ending) -> dict[str, Any]
     return table.update_request(
         ("TASK", run.task_id),
         "SET last_run_id = :run, last_status = :outcome, last_started_at = :started, last_seconds = :seconds"
-        " ADD runs :one, #count :one, total_seconds :seconds",
+        + (", completed_at = :at, completed_run = :run" if ending.status == "completed" else "")
+        + " ADD runs :one, #count :one, total_seconds :seconds",
         aliases={"count": ending.status},
+        at=ending.at,
         run=run.id,
         outcome=ending.status,
         started=run.started_at,

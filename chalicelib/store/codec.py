@@ -59,8 +59,15 @@ def decode_item(item: Item) -> dict[str, Any]:
 
 
 def to_json(value: Any) -> str:
-    """Compact JSON; what JSON does not know becomes its text."""
-    return json.dumps(value, separators=(",", ":"), default=str, ensure_ascii=False)
+    """Compact JSON; what JSON does not know becomes its text. Raises TypeError, ValueError (keys that are no text, cycles)."""
+    return printable(json.dumps(value, separators=(",", ":"), default=str, ensure_ascii=False))
+
+
+def printable(text: str) -> str:
+    """The text with halves of characters, which no UTF-8 can carry, as question marks."""
+    if text.isascii():
+        return text
+    return text.encode(errors="replace").decode()
 
 
 def pack(events: list[dict[str, Any]]) -> bytes:

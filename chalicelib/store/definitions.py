@@ -6,21 +6,28 @@ import json
 from typing import Any
 
 from chalicelib.store.codec import to_json
-from chalicelib.store.table import Table
+from chalicelib.store.table import ConditionFailed, Table
 
 PARTITION = "DEFINITION"
 
 
-def list_changes(table: Table) -> dict[str, dict[str, Any]]:
-    """All changes, by task id."""
-    return {item["sk"]: json.loads(item["change"]) for item in table.query("pk = :pk", pk=PARTITION)}
+def list_changes(table: Table) -> dict[str, tuple[dict[str, Any], int]]:
+    """All changes and their versions, by task id."""
+    items = table.query("pk = :pk", pk=PARTITION)
+    return {item["sk"]: (json.loads(item["change"]), item["version"]) for item in items}
 
 
-def put_change(table: Table, task_id: str, change: dict[str, Any]) -> None:
-    """Keep a task's change instead of the one before."""
-    table.put({"pk": PARTITION, "sk": task_id, "change": to_json(change)})
+def put_change(table: Table, task_id: str, change: dict[str, Any], seen: int) -> bool:
+    """Keep a task's change instead of the one of version `seen` (0: there was none). False: somebody changed it meanwhile.
 
-
-def forget_change(table: Table, task_id: str) -> None:
-    """The task is what the code says again."""
-    table.delete((PARTITION, task_id))
+    What was forgotten stays as an empty change, so that versions never begin anew.
+    """
+    item = {"pk": PARTITION, "sk": task_id, "change": to_json(change), "version": seen + 1}
+    try:
+        if seen:
+            table.put(item, "version = :seen", seen=seen)
+        else:
+            table.put(item, "attribute_not_exists(pk)")
+    except ConditionFailed:
+        return False
+    return True

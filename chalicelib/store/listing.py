@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from chalicelib.domain.errors import InvalidCursorError
-from chalicelib.domain.ids import first_run_id, is_run_id
+from chalicelib.domain.ids import first_run_id, instant_of, is_run_id
 from chalicelib.domain.run import ACTIVE, RunRecord
 from chalicelib.store.runs import get_runs
 from chalicelib.store.table import Table
@@ -58,10 +58,19 @@ def _page_of_ids(
     condition = "#attribute = :value"
     values: dict[str, Any] = {"value": value}
     if since is not None:
+        if cursor is not None and cursor < first_run_id(since):
+            return []  # DynamoDB refuses a start outside of what is asked for
         condition += " AND id >= :since"
         values["since"] = first_run_id(since)
     items = table.query(condition, {"attribute": attribute}, index=index, newest_first=True, limit=limit, start=start, **values)
     return [item["id"] for item in items]
+
+
+def latest_run_at(table: Table, task_id: str) -> int:
+    """When a task's newest run was made (epoch ms), 0 if it has none."""
+    for item in table.query("task_id = :task", index="by_task", newest_first=True, limit=1, page=1, task=task_id):
+        return instant_of(item["id"])
+    return 0
 
 
 def active_runs(table: Table, task_id: str | None = None) -> list[tuple[str, str, str]]:

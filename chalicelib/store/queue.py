@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 
-from chalicelib.domain.run import RunRecord
+from chalicelib.domain.run import RunRecord, weight
 from chalicelib.store.table import Table
 
 PRIORITIES = 1000
@@ -22,6 +22,10 @@ class Waiting:
     slots: int
     path: list[str]
     not_before: int
+
+    def weight(self, semaphore: str) -> int:
+        """The slots it takes of a semaphore."""
+        return weight(semaphore, self.slots)
 
 
 def entry_key(run: RunRecord) -> str:
@@ -50,9 +54,9 @@ def leave(table: Table, name: str, key: str) -> None:
     table.delete((f"QUEUE#{name}", key))
 
 
-def head(table: Table, name: str, now: int) -> Waiting | None:
-    """Who is first among those whose time has come."""
-    due = (e for e in waiting(table, name, page=4) if e.not_before <= now)
+def head(table: Table, name: str, now: int, passed: Collection[str] = ()) -> Waiting | None:
+    """Who is first among those whose time has come, entries with a key in `passed` left out."""
+    due = (e for e in waiting(table, name, page=4) if e.not_before <= now and e.key not in passed)
     return next(due, None)
 
 

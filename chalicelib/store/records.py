@@ -30,6 +30,7 @@ _PLAIN = (
     "stop_requested",
     "seq",
     "retry_of",
+    "fire_at",
 )
 
 
@@ -50,6 +51,9 @@ def run_item(run: RunRecord) -> dict[str, Any]:
         "tail": pack(run.tail),
         "history": [moment(h["at"], h["status"], h["attempt"]) for h in run.history],
         "attempts": [],
+        "caused_by": run.caused_by or None,
+        "due": "due" if run.status == "scheduled" else None,
+        "due_at": run.fire_at if run.status == "scheduled" else None,
         "follows": 0,
         "version": 1,
     }
@@ -61,6 +65,7 @@ def run_of(item: dict[str, Any]) -> RunRecord:
     values |= {name: json.loads(item[name]) for name in _JSON if name in item}
     values["tail"] = unpack(item.get("tail", b""))
     values["followers"] = item.get("followers", frozenset())
+    values["caused_by"] = item.get("caused_by", [])
     values["follows"] = item.get("follows", 0)
     values["attempts"] = [json.loads(text) for text in item.get("attempts", [])]
     values["history"] = [_moment(text) for text in item.get("history", [])]

@@ -17,7 +17,9 @@ from chalicelib.store.table import ConditionFailed, Table
 NEW = "attribute_not_exists(pk)"
 CLAIMABLE = "#status = :queued AND attempt = :attempt"
 CURRENT = "#status = :running AND attempt = :attempt"
-ACTIVE = "#status IN (:queued, :running)"
+ACTIVE = "#status IN (:scheduled, :queued, :running)"
+
+ACTIVE_WORDS: dict[str, Any] = {"scheduled": "scheduled", "queued": "queued", "running": "running"}
 
 
 @dataclass(frozen=True)
@@ -156,23 +158,22 @@ def queue_again(table: Table, run: RunRecord, failed: dict[str, Any], now: int, 
     return run_of(item)
 
 
-def touch(table: Table, run: RunRecord, now: int) -> None:
-    """Note that somebody moved a queued run along just now, so that the next sweep lets it be."""
+def touch(table: Table, run: RunRecord, now: int) -> bool:
+    """Note that somebody moves a queued run along just now, so that the next sweep lets it be. False: it waits no more."""
     try:
         table.update(
             run_key(run.id), "SET touched_at = :now", "#status = :queued AND attempt = :attempt",
             now=now, queued="queued", attempt=run.attempt,
         )  # fmt: skip
     except ConditionFailed:
-        return
+        return False
+    return True
 
 
 def request_stop(table: Table, run_id: str) -> RunRecord:
     """Ask an active run to stop; a queued one still has to be closed. Gives the run as it is (terminal ones unchanged)."""
     try:
-        return run_of(
-            table.update(run_key(run_id), "SET stop_requested = :yes", ACTIVE, yes=True, queued="queued", running="running")
-        )
+        return run_of(table.update(run_key(run_id), "SET stop_requested = :yes", ACTIVE, yes=True, **ACTIVE_WORDS))
     except ConditionFailed as refused:
         if refused.item is None:
             raise UnknownRunError(run_id) from None
@@ -188,8 +189,7 @@ def follow(table: Table, run_id: str, connection: str) -> RunRecord:
             ACTIVE,
             connection={connection},
             one=1,
-            queued="queued",
-            running="running",
+            **ACTIVE_WORDS,
         )
     except ConditionFailed as refused:
         if refused.item is None:

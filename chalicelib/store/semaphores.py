@@ -1,7 +1,7 @@
 """Semaphores: how many slots are taken, and by whom, in one item. Each change is ONE conditional update.
 
-`{active, limit, holders: {run_id: {slots, at}}}`; `active` is always the sum of the holders' slots, and can be audited against them.
-DynamoDB cannot add in a condition, so the caller brings the limit and the condition compares `active` with what leaves room.
+`{active, limit, holders: {run_id: {slots, at}}}`; `active` is always the sum of the holders' slots, and can be audited against
+them. DynamoDB cannot add in a condition, so the caller brings the limit and the condition compares `active` with what leaves room.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def acquire(table: Table, name: str, run_id: str, slots: int, limit: int, now: i
             FREE_FOR_NEWCOMER,
             {"run": run_id},
             limit=limit,
-            room=limit - slots,
+            room=_room(limit, slots),
             holder={"slots": slots, "at": now},
             slots=slots,
         )
@@ -71,7 +71,7 @@ def hand_over(table: Table, name: str, run_id: str, slots: int, head_id: str, he
             HANDED,
             {"run": run_id, "head": head_id},
             limit=limit,
-            room=limit + slots - head_slots,
+            room=_room(limit, head_slots) + slots,
             holder={"slots": head_slots, "at": now},
             difference=head_slots - slots,
         )
@@ -91,6 +91,11 @@ def read_semaphores(table: Table) -> list[Semaphore]:
 def read_semaphore(table: Table, name: str) -> Semaphore:
     """One; one that nobody used yet is empty."""
     return _semaphore(name, table.get((PARTITION, name)) or {})
+
+
+def _room(limit: int, slots: int) -> int:
+    """How much may be taken already. A run that is heavier than the limit (which may have been lowered) runs alone."""
+    return max(limit - slots, 0)
 
 
 def _update(table: Table, name: str, change: str, condition: str, aliases: dict[str, str], **values: Any) -> None:

@@ -17,7 +17,8 @@ from chalicelib.store.codec import Item, decode_item, encode, encode_item
 
 Key = tuple[str, str]
 BATCH = 100
-CONFLICTS = 8
+CONFLICTS = 30
+LONGEST_WAIT = 0.3  # seconds between two tries
 
 
 class ConditionFailed(Exception):
@@ -64,16 +65,17 @@ class Table:
                 wanted = answer.get("UnprocessedKeys") or {}
         return found
 
-    def put(self, item: dict[str, Any], condition: str | None = None) -> None:
+    def put(self, item: dict[str, Any], condition: str | None = None, **values: Any) -> None:
         """Write a whole item. Raises ConditionFailed."""
-        with _refusals():
-            self.client.put_item(**self.put_request(item, condition))
+        self._write(self.client.put_item, self.put_request(item, condition, **values))
 
-    def put_request(self, item: dict[str, Any], condition: str | None = None) -> dict[str, Any]:
+    def put_request(self, item: dict[str, Any], condition: str | None = None, **values: Any) -> dict[str, Any]:
         """The request of `put`, for a transaction."""
         request: dict[str, Any] = {"TableName": self.name, "Item": encode_item(item)}
         if condition:
             request |= {"ConditionExpression": condition, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+        if values:
+            request["ExpressionAttributeValues"] = {f":{name}": encode(value) for name, value in values.items()}
         return request
 
     def update(
@@ -83,10 +85,8 @@ class Table:
 
         `:name` in the expressions stands for values["name"]; `#name` for the attribute aliases["name"], or of that very name.
         """
-        with _refusals():
-            request = self.update_request(key, change, condition, aliases, **values)
-            answer = self.client.update_item(**request, ReturnValues="ALL_NEW")
-        return decode_item(answer["Attributes"])
+        request = self.update_request(key, change, condition, aliases, **values)
+        return decode_item(self._write(self.client.update_item, request | {"ReturnValues": "ALL_NEW"})["Attributes"])
 
     def update_request(
         self, key: Key, change: str, condition: str | None = None, aliases: dict[str, str] | None = None, **values: Any
@@ -104,6 +104,18 @@ class Table:
         if condition:
             request |= {"ConditionExpression": condition, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
         return request
+
+    def _write(self, send: Any, request: dict[str, Any]) -> Any:
+        """Send a write of one item; one that meets a transaction on it is tried again, as the SDK does not."""
+        for attempt in range(CONFLICTS):
+            try:
+                with _refusals():
+                    return send(**request)
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "TransactionConflictException" or attempt == CONFLICTS - 1:
+                    raise
+                _wait(attempt)
+        raise AssertionError("never reached")
 
     def delete(self, key: Key) -> None:
         """Remove an item, if it is there."""
@@ -164,11 +176,11 @@ class Table:
                     raise
                 for position, reason in enumerate(reasons):
                     if reason.get("Code") == "ConditionalCheckFailed":
-                        item = reason.get("Item")
+                        item: Any = reason.get("Item")
                         raise ConditionFailed(decode_item(item) if item else None, position) from None
                 if attempt == CONFLICTS - 1 or not any(r.get("Code") == "TransactionConflict" for r in reasons):
                     raise
-                time.sleep(random.uniform(0, 0.02 * 2**attempt))
+                _wait(attempt)
 
 
 class _refusals:
@@ -181,10 +193,14 @@ class _refusals:
             return
         code = error.response["Error"]["Code"]
         if code == "ConditionalCheckFailedException":
-            item = error.response.get("Item")
+            item: Any = error.response.get("Item")
             raise ConditionFailed(decode_item(item) if item else None) from None
         if code == "ValidationException" and "document path" in error.response["Error"].get("Message", ""):
             raise PathMissing from None
+
+
+def _wait(attempt: int) -> None:
+    time.sleep(random.uniform(0, min(LONGEST_WAIT, 0.02 * 2**attempt)))
 
 
 def _key(key: Key) -> Item:

@@ -21,11 +21,18 @@ class TaskState:
     last_status: str | None = None
     last_started_at: int | None = None
     last_seconds: float | None = None
+    completed_at: int | None = None
+    completed_run: str | None = None
 
 
 def get_task_state(table: Table, task_id: str) -> TaskState:
     """One task's; of a task that never ran: empty."""
     return _state(table.get(("TASK", task_id)) or {})
+
+
+def get_task_states(table: Table, task_ids: list[str]) -> dict[str, TaskState]:
+    """Some tasks', by task id; those that never ran are missing."""
+    return {key[1]: _state(item) for key, item in table.get_many([("TASK", t) for t in task_ids]).items()}
 
 
 def list_task_states(table: Table) -> dict[str, TaskState]:

@@ -1,12 +1,12 @@
 """The WebSocket door: following runs. Nothing here starts anything.
 
-Connecting with `?run=` follows by itself, `{"action": "follow", "run_id", "after"}` follows (again), `{"action": "unfollow", "run_id"}`
-leaves, `{"action": "ping"}` is answered. Inside $connect nothing can be posted (API Gateway answers 410), so there the door asks its
-own message function to do it.
+Connecting with `?run=` follows by itself, `{"action": "follow", "run_id", "after"}` follows (again), `{"action": "unfollow",
+"run_id"}` leaves, `{"action": "ping"}` is answered. Inside $connect nothing can be posted (API Gateway answers 410), so there the
+door asks the function `follow` to do it.
 
-A follower gets every event once: those up to the run's seq at the moment it was noted from here, all later ones from the run itself.
-The two may cross on the way, and a push may be lost: a client drops what it has seen, and asks again from its last seq when it sees
-a gap.
+A follower gets every event once: those up to the run's seq at the moment it was noted from here, all later ones from the run
+itself. The two may cross on the way, and a push may be lost: a client drops what it has seen, and asks again from its last seq when
+it sees a gap.
 """
 
 from __future__ import annotations

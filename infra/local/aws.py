@@ -79,6 +79,7 @@ class Aws:
 
     def _s3(self, request: Request) -> Response:
         self.files.load()
+        self.files.before(request)
         response = self.services.handle("s3", request)
         self.files.after(request, response)
         if request.headers.get("origin"):

@@ -4,12 +4,14 @@
     files/{bucket}/{quoted key}.meta     {"type", "metadata"} as JSON
 
 Only the latest version of an object is kept. moto's S3 is imported when S3 is first used or files are there to load.
+A bucket that is written to and not there is made: samples that name one work on a laptop, where nobody made any.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote
@@ -21,8 +23,9 @@ META = ".meta"
 
 
 class Files:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
         self.folder = folder
+        self.say = say
         self.buckets: set[str] = set()
         self.loaded = False
 
@@ -52,6 +55,17 @@ class Files:
         item.set_metadata(meta.get("metadata", {}), replace=True)
         if meta.get("type"):
             item._metadata["Content-Type"] = meta["type"]
+
+    def before(self, request: Request) -> None:
+        """Make the bucket that an object is about to be put into, also in parts."""
+        bucket, _, key = request.plain_path.strip("/").partition("/")
+        begins = request.method == "PUT" or (request.method == "POST" and "uploads" in parse_qs(request.query, True))
+        backend = self._backend()
+        if not key or not begins or bucket in backend.buckets:
+            return
+        backend.create_bucket(bucket, REGION)
+        self.buckets.add(bucket)
+        self.say(f"made the bucket {bucket}, which did not exist: AWS would refuse this write, so make it there before you deploy")
 
     def after(self, request: Request, response: Response) -> None:
         """Bring the files in line with what a successful request did to its bucket."""

@@ -73,7 +73,8 @@ class ForkServer:
     async def call(self, target: str, env: dict[str, str], output: Callable[[str], None]) -> Any:
         """Run `module:function`, or "manifest", in a child that may import the project; return its JSON result.
 
-        Raises StackError with the traceback in the project's code. What the child prints goes to `output`.
+        Raises StackError with the traceback in the project's code, or with a line for each of the error's `problems`.
+        What the child prints goes to `output`.
         """
         loop = asyncio.get_running_loop()
         log_read, log_write = os.pipe()
@@ -88,6 +89,8 @@ class ForkServer:
         if not reply:
             raise StackError(f"{target} ended with status {status} and said nothing")
         answer = json.loads(reply)
+        if "problems" in answer:
+            raise StackError("\n".join(answer["problems"]))
         if "error" in answer:
             raise StackError(answer["traceback"].rstrip())
         return answer["result"]

@@ -113,7 +113,7 @@ class Stack:
         assert options.template is not None
         self.history = History(options.data / "history.db")
         self.dynamodb = DynamoDB(self.history.touched)
-        self.files = Files(options.data / "files")
+        self.files = Files(options.data / "files", self.console.say)
         self.lambdas = Lambdas(options, self.forks, self.history, self.console)
         self.connections = Connections(self.lambdas, self.console)
         self.aws = Aws(self.dynamodb, self.files, self.history, self.lambdas, self.connections)
@@ -159,7 +159,9 @@ class Stack:
             try:
                 await asyncio.get_running_loop().run_in_executor(None, hook)
             except Exception as error:
-                raise StackError(f"{type(error).__name__}: {error}") from error
+                problems = getattr(error, "problems", None)
+                text = "\n".join(map(str, problems)) if problems else f"{type(error).__name__}: {error}"
+                raise StackError(text) from error
 
     async def _changed(self, paths: set[str]) -> None:
         if self.options.template and any(path.endswith(self.options.template.name) for path in paths):

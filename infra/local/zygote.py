@@ -205,7 +205,7 @@ def serve_invocations(handler: str) -> None:
 
 
 def answer(target: str, descriptor: int) -> None:
-    """Run the target and write {"result"} or {"error", "traceback"} to the descriptor."""
+    """Run the target and write {"result"} or {"error", "traceback", "problems"?} to the descriptor."""
     reply: dict[str, Any]
     try:
         if target == "manifest":
@@ -224,6 +224,8 @@ def answer(target: str, descriptor: int) -> None:
         frames = [f for f in traceback.extract_tb(error.__traceback__) if not _is_ours(f.filename)]
         trace = "".join(traceback.format_list(frames) + traceback.format_exception_only(error))
         reply = {"error": f"{type(error).__name__}: {error}", "traceback": trace}
+        if (problems := getattr(error, "problems", None)) and isinstance(problems, list):
+            reply["problems"] = [str(problem) for problem in problems]  # each says its place: no traceback needed
     with os.fdopen(descriptor, "w") as file:
         json.dump(reply, file)
 

@@ -1,0 +1,156 @@
+"""One task: what it does, its form, its history; and pausing, stopping, changing it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from chalicelib.api import runs as run_api
+from chalicelib.api import tasks as api
+from chalicelib.api.http import Reply
+from chalicelib.domain.arguments import MASK
+from chalicelib.domain.clock import iso
+from chalicelib.domain.errors import NightshiftError, http_status
+from chalicelib.domain.ids import new_run_id
+from chalicelib.domain.model import CatalogTask
+from chalicelib.store.runs import get_run
+from chalicelib.web.bars import chart
+from chalicelib.web.forms import Form, fields_of, read_form
+from chalicelib.web.visit import View, Visit, redirect
+
+CHARTED = 50
+LISTED = 15
+NEXT_FIRES = 5
+EDITABLE = ("schedule", "time_zone", "timeout", "retry_count")
+
+
+def show(visit: Visit) -> View:
+    """JSON: the task, its pipeline, its next fires and its newest runs. `?from=RUN` fills the form with that run's arguments."""
+    given = None
+    before = visit.request.query.get("from")
+    task = _task(visit)
+    if before and not visit.wants_json:
+        run = get_run(visit.services.table, before)
+        given = {k: v for k, v in run.args.items() if v != MASK and not _inline_file(v)}
+    return task_page(visit, task, given)
+
+
+def task_page(
+    visit: Visit,
+    task: CatalogTask,
+    given: Mapping[str, Any] | None = None,
+    errors: Mapping[str, str] | None = None,
+    trouble: NightshiftError | None = None,
+    edited: Mapping[str, str] | None = None,
+) -> View:
+    """The page, also with a form that was refused: `errors` by field, `trouble` says the rest and gives the status."""
+    errors, services = dict(errors or {}), visit.services
+    request = replace(visit.request, params={"task_id": task.id}, query={"limit": str(CHARTED)})
+    view = api.get_task(request).body
+    history = run_api.list_task_runs(request).body
+    data = {
+        "task": view,
+        "pipeline": _pipeline(visit, task),
+        "next_runs": _next_runs(visit, view),
+        "runs": history["runs"],
+        "next_cursor": history["next_cursor"],
+    }
+    names = {p.name for p in task.parameters}
+    extra = {
+        "fields": fields_of(task.parameters, given, errors),
+        "errors": errors,
+        "loose_errors": {k: v for k, v in errors.items() if k not in names and k not in ("confirm", *EDITABLE)},
+        "trouble": trouble.message if trouble else "",
+        "nonce": new_run_id(),
+        "bars": chart(history["runs"]),
+        "listed": LISTED,
+        "edited": {name: (edited or {}).get(name, _shown(view, name)) for name in EDITABLE},
+        "editing": edited is not None,
+        "default_time_zone": services.settings.time_zone,
+    }
+    return View("task.html", data, extra, http_status(trouble) if trouble else 200)
+
+
+def stop(visit: Visit) -> Reply:
+    """Stop its active runs."""
+    task = _task(visit)
+    reply = api.stop_task(replace(visit.request, params={"task_id": task.id}))
+    return reply if visit.wants_json else redirect(visit, f"/admin/task/{task.id}")
+
+
+def enable(visit: Visit) -> Reply | View:
+    """Pause or resume: the field `enabled` says which."""
+    task = _task(visit)
+    wanted = read_form(visit.request).text("enabled") == "true"
+    reply = _patch(visit, task, {"enabled": wanted})
+    if visit.wants_json:
+        return reply
+    return redirect(visit, f"/admin/task/{task.id}")
+
+
+def edit(visit: Visit) -> Reply | View:
+    """Change schedule and limits. An empty schedule is none, an empty zone or timeout the default."""
+    task = _task(visit)
+    form = read_form(visit.request)
+    values: dict[str, Any] = {name: form.text(name) or None for name in EDITABLE if name in form.texts}
+    if "retry_count" in values:
+        text = values["retry_count"] or "0"
+        values["retry_count"] = int(text) if text.isdigit() else text
+    try:
+        reply = _patch(visit, task, values)
+    except NightshiftError as error:
+        if visit.wants_json:
+            raise
+        return _refused_edit(visit, task, form, error)
+    return reply if visit.wants_json else redirect(visit, f"/admin/task/{task.id}")
+
+
+def _refused_edit(visit: Visit, task: CatalogTask, form: Form, error: NightshiftError) -> View:
+    errors = {e.field.partition(".")[0]: e.message for e in error.errors}
+    return task_page(visit, task, None, errors, error, edited=form.texts)
+
+
+def _patch(visit: Visit, task: CatalogTask, values: dict[str, Any]) -> Reply:
+    import json
+
+    body = json.dumps(values).encode()
+    from chalicelib.api.changes import patch_task
+
+    return patch_task(replace(visit.request, params={"task_id": task.id}, raw_body=body))
+
+
+def _task(visit: Visit) -> CatalogTask:
+    return visit.services.registry.task(visit.request.params["key"])
+
+
+def _pipeline(visit: Visit, task: CatalogTask) -> dict[str, Any]:
+    """Its steps as people read them; of a Python task the function."""
+    pipeline = visit.services.catalog.pipelines.get(task.pipeline)
+    steps = (
+        [{"name": s.name or s.processor, "processor": s.processor, "config": s.config} for s in pipeline.steps] if pipeline else []
+    )
+    return {"name": task.pipeline, "steps": steps}
+
+
+def _next_runs(visit: Visit, task: dict[str, Any]) -> list[str]:
+    if not task["schedule"] or not task["enabled"]:
+        return []
+    from chalicelib.domain.timetable import next_fire
+
+    found: list[str] = []
+    definition = visit.services.registry.task(task["id"])
+    fire = next_fire(definition, visit.services.settings.time_zone, visit.services.now())
+    while len(found) < NEXT_FIRES and fire is not None:
+        found.append(iso(fire.at))
+        fire = next_fire(definition, visit.services.settings.time_zone, fire.at)
+    return found
+
+
+def _shown(task: dict[str, Any], name: str) -> str:
+    return "" if task[name] is None else str(task[name])
+
+
+def _inline_file(value: Any) -> bool:
+    """Files that came inside a request are not sent back into a form."""
+    return isinstance(value, dict) and "content_base64" in value

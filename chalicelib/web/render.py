@@ -1,0 +1,82 @@
+"""Templates: Jinja2 with escaping always on, and the few functions that pages need."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from chalicelib.domain.durations import text_of
+from chalicelib.web import static_files
+from chalicelib.web.visit import View, Visit
+
+THEMES = ("light", "dark")
+_ANSI = re.compile(r"\x1b(?:\[[0-9;:?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def render(visit: Visit, view: View) -> str:
+    """The page, or the fragment of it that was asked for."""
+    theme = visit.cookie("nightshift_theme")
+    values: dict[str, Any] = {
+        "visit": visit,
+        "link": visit.link,
+        "asset": partial(_asset, visit),
+        "theme": theme if theme in THEMES else "",
+        "now": visit.services.now(),
+        "section": visit.resource.removeprefix("/admin/").partition("/")[0],
+        "stage": visit.services.settings.stage,
+    }
+    return environment().get_template(view.template).render(view.data | view.extra | values)
+
+
+@lru_cache(maxsize=1)
+def environment() -> Environment:
+    """Compiled templates stay in the process."""
+    found = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        auto_reload=False,
+    )
+    found.filters |= {"relative": relative, "clock": clock, "duration": text_of, "plain": without_ansi, "short": short}
+    return found
+
+
+def relative(instant: str, now: int) -> str:
+    """`3 min ago`, `in 2 h`: one unit, as people say it. Scripts keep it true while the page stays open."""
+    seconds = (_moment(instant).timestamp() * 1000 - now) / 1000
+    for size, unit in _UNITS:
+        if abs(seconds) >= size:
+            count = int(abs(seconds) // size)
+            return f"in {count} {unit}" if seconds > 0 else f"{count} {unit} ago"
+    return "now"
+
+
+def clock(instant: str) -> str:
+    """`2026-01-31 02:00:00 UTC`."""
+    return _moment(instant).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def without_ansi(text: str) -> str:
+    """Text as it reads without colours and cursor movements."""
+    return "".join(c for c in _ANSI.sub("", text) if c == "\t" or c.isprintable())
+
+
+def short(text: str, most: int = 300) -> str:
+    """Long text cut, saying so."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _moment(instant: str) -> datetime:
+    return datetime.fromisoformat(instant).astimezone(UTC)
+
+
+def _asset(visit: Visit, name: str) -> str:
+    return visit.link(f"/static/{static_files.version()}/{name}")
