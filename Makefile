@@ -70,9 +70,11 @@ $(STAMPS)/project: pyproject.toml | $(STAMPS)/local
 node_modules/.nightshift-pages: package.json package-lock.json .npmrc | $(BIN)/python
 	@echo "Installing the browser libraries"
 	@scripts/npm ci --omit=dev >/dev/null
+	@scripts/vendor
 	@touch $@
 
 node_modules/.nightshift-tests: package.json package-lock.json .npmrc | $(BIN)/python
 	@echo "Installing the browser libraries and DynamoDB Local"
 	@scripts/npm ci >/dev/null
+	@scripts/vendor
 	@touch $@ node_modules/.nightshift-pages

@@ -101,7 +101,11 @@ def websocket_message(event: WebsocketEvent) -> dict[str, int]:
 
 @app.on_ws_disconnect()
 def websocket_disconnect(event: WebsocketEvent) -> dict[str, int]:
-    """Followers that are gone are forgotten at the next push to them."""
+    """A client is gone."""
+    from chalicelib.bootstrap import services
+    from chalicelib.web.door import disconnect
+
+    disconnect(services(), event.connection_id)
     return {"statusCode": 200}
 
 
@@ -123,6 +127,12 @@ def dispatcher(event: dict[str, Any], context: Any) -> None:
     dispatch(services())
 
 
+class SweeperEvent(CloudWatchEvent):
+    """The clock's event, or Lambda's report of a process that ended badly, which has none of the clock's fields."""
+
+    def _extract_attributes(self, event_dict: dict[str, Any]) -> None: ...
+
+
 @app.schedule(Rate(1, unit=Rate.MINUTES), name="sweeper")
 def sweeper(event: CloudWatchEvent) -> dict[str, Any]:
     """Once a minute, and whenever Lambda reports a task's process that ended badly."""
@@ -130,6 +140,9 @@ def sweeper(event: CloudWatchEvent) -> dict[str, Any]:
     from chalicelib.engine.functions import sweep_event
 
     return sweep_event(services(), event.to_dict())
+
+
+sweeper.event_class = SweeperEvent
 
 
 def _task_function(name: str) -> Any:

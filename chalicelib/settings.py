@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from chalicelib.domain.durations import seconds_of
 from chalicelib.domain.errors import SettingsError
+from chalicelib.domain.ratelimit import parse_rate
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -42,9 +44,27 @@ def _level(value: Any) -> str:
 def _pools(value: Any) -> dict[str, int]:
     """A mapping of the YAML, or `name=slots,name=slots` of a variable."""
     if isinstance(value, Mapping):
-        return {str(name): _whole(slots) for name, slots in value.items()}
-    pairs = [part.partition("=") for part in str(value).split(",") if part.strip()]
-    return {name.strip(): _whole(slots.strip()) for name, _, slots in pairs}
+        pairs = [(str(name), slots) for name, slots in value.items()]
+    else:
+        split = [part.partition("=") for part in str(value).split(",") if part.strip()]
+        pairs = [(name.strip(), slots.strip()) for name, _, slots in split]
+    pools = {}
+    for name, slots in pairs:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name) or isinstance(slots, bool):
+            raise ValueError("names of letters, digits, _ . and -, each with its slots")
+        try:
+            pools[name] = _whole(slots)
+        except ValueError:
+            raise ValueError(f"{name} needs a whole number of slots above 0") from None
+    return pools
+
+
+def _rate(value: Any) -> str:
+    """`10/minute`; nothing for no limit."""
+    if value in (None, ""):
+        return ""
+    parse_rate(value)
+    return str(value)
 
 
 def _zone(value: Any) -> str:
@@ -66,8 +86,8 @@ SETTINGS: dict[str, tuple[str, Callable[[Any], Any], str, str]] = {
     "buffer_size": ("TASK_BUFFER_SIZE", _whole, "1000", "Events held in memory before a run waits for the table"),
     "log_level": ("TASK_LOG_LEVEL", _level, "INFO", "Least level of the functions' own logs"),
     "retention_days": ("TASK_RETENTION_DAYS", _whole, "30", "Days that finished runs are kept"),
-    "rate_limit": ("TASK_RATE_LIMIT", str, "100/minute", "Most starts over all tasks; none when empty"),
-    "pools": ("TASK_POOLS", _pools, "db=2,api=5", "Slots of each named pool"),
+    "rate_limit": ("TASK_RATE_LIMIT", _rate, "100/minute", "Most starts over all tasks; none when empty"),
+    "pools": ("TASK_POOLS", _pools, "{db: 2, api: 5}, as a variable db=2,api=5", "Slots of each named pool"),
     "debug": ("TASK_DEBUG", _truth, "false", "Log everything, log_level notwithstanding"),
     "log_task_execution": ("TASK_LOG_TASK_EXECUTION", _truth, "false", "Log each start, step and end of a run"),
 }

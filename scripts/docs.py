@@ -144,11 +144,11 @@ def commands() -> str:
     group: Any = typer.main.get_command(app)
     parts = []
     for name, command in group.commands.items():
-        own = [p for p in command.params if p.name not in SHARED]
+        own = [p for p in command.params if p.name != "help"]
         usage = [argument_name(p) if p.required else f"[{argument_name(p)}]" for p in own if p.param_type_name == "argument"]
         parts += [f"### `nightshift {' '.join([name, *usage])}`", "", escape(command.help or ""), ""]
-        rows = [option_row(p) for p in own if p.name != "help"]
-        parts += [table(["Argument or option", "Default", "What it does"], rows), ""] if rows else []
+        rows = [option_row(p) for p in own]
+        parts += [table(["Argument or option", "Default", "What it does"], rows)] if rows else []
     shared = [option_row(p) for p in group.params if p.name in SHARED]
     parts += ["### Options of every command", "", table(["Argument or option", "Default", "What it does"], shared)]
     return "\n".join(parts).rstrip() + "\n"
@@ -176,8 +176,10 @@ def fields_table(schema: dict[str, Any]) -> str:
     rows = []
     for name, field in schema.get("properties", {}).items():
         default = "required" if name in required else shown_default(field.get("default"))
-        rows.append([code(name), type_of(field, schema.get("$defs", {})), default, escape(field.get("description", ""))])
-    return table(["Key", "Type", "Default", "What it is"], rows) + "\n"
+        says = escape(field.get("description", ""))
+        kind = "duration" if "written like" in says else type_of(field, schema.get("$defs", {}))
+        rows.append([code(name), kind, default, says.removeprefix("Seconds; ")])
+    return table(["Key", "Type", "Default", "What it is"], rows)
 
 
 def type_of(field: dict[str, Any], defs: dict[str, Any]) -> str:
@@ -204,7 +206,9 @@ def type_of(field: dict[str, Any], defs: dict[str, Any]) -> str:
 
 
 def shown_default(default: Any) -> str:
-    return "" if default is None or default in ("", [], {}) else code(json.dumps(default) if not isinstance(default, str) else default)
+    if default is None or default in ("", [], {}):
+        return ""
+    return code(default if isinstance(default, str) else json.dumps(default))
 
 
 def table(head: list[str], rows: Iterable[list[str]]) -> str:

@@ -59,7 +59,7 @@ class Request:
     def number(self, name: str, default: int, most: int, least: int = 1) -> int:
         """A whole number of the query. Raises InvalidRequestError."""
         text = self.query.get(name, str(default))
-        if not text.isdigit() or not least <= int(text) <= most:
+        if not (text.isascii() and text.isdigit() and len(text) < 12) or not least <= int(text) <= most:
             says = f"has to be a whole number from {least} to {most}, not '{text}'"
             raise InvalidRequestError(f"{name} {says}", [FieldError(name, says)])
         return int(text)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from chalicelib.catalog.faults import Fault, suggestion, validate
+from chalicelib.catalog.timing import EXAMPLES, timing_faults, with_example
 from chalicelib.domain.arguments import check_value
 from chalicelib.domain.ids import slug
 from chalicelib.domain.model import Parameter, Task
-from chalicelib.domain.timetable import check_schedule, check_zone
+from chalicelib.domain.timetable import check_zone
 from chalicelib.settings import SETTINGS
 
 RESERVED_IDS = {"runtime"}
@@ -38,13 +40,17 @@ def check_settings(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]
     return settings, faults
 
 
-def check_task(raw: Mapping[str, Any], pipelines: Collection[str] | None = None) -> tuple[Task | None, list[Fault]]:
-    """The task of a definition as it is written, and every fault of it.
+def check_task(
+    raw: Mapping[str, Any], pipelines: Collection[str] | None = None, default_zone: str = "UTC"
+) -> tuple[Task | None, list[Fault]]:
+    """The task of a definition as it is written, and every fault that it has by itself; relations.py knows those among others.
 
-    A timeout is written like `30m`, parameters are a list or a mapping by name. `pipelines` are the names that it may
-    refer to; None leaves that unchecked.
+    A timeout is written like `30m`, parameters are a list or a mapping by name, and `blackouts` stands for `except`.
+    `pipelines` are the names that it may refer to; None leaves that unchecked. `default_zone` is of tasks that name none.
     """
     raw = dict(raw)
+    if renamed := "blackouts" in raw and "except" not in raw:
+        raw["except"] = raw.pop("blackouts")
     names: list[str] = []
     if isinstance(raw.get("parameters"), Mapping):
         written = raw["parameters"]
@@ -56,8 +62,7 @@ def check_task(raw: Mapping[str, Any], pipelines: Collection[str] | None = None)
     if not raw.get("pipeline") and pipelines and not any(fault.path == ("pipeline",) for fault in faults):
         faults.append(Fault(("pipeline",), "is missing"))
     faults = [_with_pipelines(fault, pipelines) for fault in faults]
-    faults += _written(raw, "schedule", check_schedule)
-    faults += _written(raw, "time_zone", check_zone)
+    faults += timing_faults(raw, task or _timed(raw, faults), default_zone)
     pipeline = raw.get("pipeline")
     if pipelines is not None and isinstance(pipeline, str) and pipeline and pipeline not in pipelines:
         faults.append(Fault(("pipeline",), f"there is no pipeline '{pipeline}'", suggestion(pipeline, pipelines)))
@@ -68,6 +73,9 @@ def check_task(raw: Mapping[str, Any], pipelines: Collection[str] | None = None)
         faults += _metadata_faults(task.metadata)
     if names:
         faults = [_by_name(fault, names) for fault in faults]
+    faults = [with_example(fault) for fault in faults]
+    if renamed:
+        faults = [replace(f, path=("blackouts", *f.path[1:])) if f.path[:1] == ("except",) else f for f in faults]
     return (None if faults else task), faults
 
 
@@ -79,6 +87,13 @@ def function_name(task_id: str) -> str:
 
         text = f"{text[: SLUG_LENGTH - 7]}_{hashlib.sha256(task_id.encode()).hexdigest()[:6]}"
     return f"{FUNCTION_PREFIX}{text}"
+
+
+def _timed(raw: Mapping[str, Any], faults: list[Fault]) -> Task | None:
+    """A task of nothing but the right ones among the keys about time, so that those are checked whatever else is wrong."""
+    wrong = {fault.path[0] for fault in faults if fault.path}
+    keys = {key: raw[key] for key in EXAMPLES if key in raw and key not in wrong}
+    return validate(Task, {"id": "unnamed", "pipeline": "none", **keys})[0]
 
 
 def _with_pipelines(fault: Fault, pipelines: Collection[str] | None) -> Fault:

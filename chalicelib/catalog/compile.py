@@ -15,9 +15,11 @@ from chalicelib.catalog.checks import PYTHON_PREFIX, check_settings, check_task,
 from chalicelib.catalog.faults import Fault, Origin, suggestion
 from chalicelib.catalog.pipelines import STEP_KEYWORDS, check_pipeline, processors_of
 from chalicelib.catalog.python_source import PACKAGE, class_place, import_all, relative, task_functions, yaml_files
+from chalicelib.catalog.relations import cycle_fault, cycle_through, place_faults
 from chalicelib.catalog.yaml_source import Document, read_documents
 from chalicelib.domain.errors import DefinitionErrors, Problem
 from chalicelib.domain.model import Catalog, CatalogTask, Pipeline, ProcessorInfo, Step, Task
+from chalicelib.settings import load_settings
 
 TOP_LEVEL = ("task", "tasks", "pipelines")
 
@@ -107,6 +109,8 @@ class _Compiler:
         for document in documents:
             for index, raw in enumerate(document.data.get("tasks") or []):
                 self._task(raw, document.origin.at("tasks", index), known, [], set())
+        if not unread and not broken:
+            self._relations()
         if self.problems:
             raise DefinitionErrors(sorted(self.problems, key=lambda p: (p.file, p.line or 0, p.key)))
         return self._result(processors)
@@ -195,7 +199,7 @@ class _Compiler:
         if not isinstance(raw, dict):
             self._fault(origin, message="a task is a mapping with id and pipeline")
             return None
-        task, found = check_task(raw, known)
+        task, found = check_task(raw, known, self.settings.get("time_zone", "UTC"))
         self.problems += [origin.problem(fault) for fault in [*faults, *found]]
         task_id = raw.get("id")
         if not isinstance(task_id, str) or not self._first("task", task_id, origin, "id") or task is None:
@@ -213,6 +217,22 @@ class _Compiler:
             source=str(origin),
         )
         return task
+
+    def _relations(self) -> None:
+        """Pools, slots and dependencies, once all tasks and settings are read. One problem for one circle."""
+        if any(kind == "setting" and name not in self.settings for kind, name in self.places):
+            return  # it is told already
+        settings = load_settings(self.settings, {})
+        known = {name for kind, name in self.places if kind == "task"}
+        after = {task.id: task.depends_on for task in self.tasks.values()}
+        told: set[str] = set()
+        for task in sorted(self.tasks.values(), key=lambda task: task.id):
+            faults = place_faults(task, known, settings.pools, settings.max_concurrent_tasks)
+            cycle = None if task.id in told else cycle_through(task.id, after)
+            if cycle is not None:
+                told.update(cycle)
+                faults.append(cycle_fault(cycle))
+            self.problems += [self.places["task", task.id].problem(fault) for fault in faults]
 
     def _modules(self, pipeline: str) -> set[str]:
         """The user's modules that the steps of a pipeline need."""

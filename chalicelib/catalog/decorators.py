@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
 if TYPE_CHECKING:
     import datetime
@@ -93,7 +93,23 @@ def task(
     icon: str = ...,
     enabled: bool = ...,
     schedule: str | None = ...,
+    every: str | float | None = ...,
+    at: str | Sequence[str] = ...,
     time_zone: str | None = ...,
+    start: str | None = ...,
+    end: str | None = ...,
+    blackouts: Sequence[Mapping[str, Any]] = ...,
+    spread: str | float | None = ...,
+    catch_up: Literal["latest", "all", "none"] = ...,
+    catch_up_limit: int = ...,
+    overlap: Literal["allow", "queue", "skip", "replace"] = ...,
+    max_concurrent: int | None = ...,
+    pool: str | None = ...,
+    slots: int = ...,
+    priority: int = ...,
+    rate_limit: str | None = ...,
+    depends_on: str | Sequence[str] = ...,
+    paused: bool = ...,
     timeout: str | float | None = ...,
     retry_count: int = ...,
     memory: int = ...,
@@ -107,7 +123,8 @@ def task(
 def task(function: Function | None = None, /, **options: Any) -> Any:
     """Make a task of a function; its id is the function's name, its parameters are the function's own.
 
-    `timeout` is a duration (`30m`) or seconds, `memory` MB. The function stays what it is and can be called as before.
+    Options are the keys of a task in YAML; `except`, which Python keeps for itself, is `blackouts`. `timeout`, `every` and `spread`
+    are durations (`30m`) or seconds, `memory` MB. The function stays what it is and can be called as before.
     Wrong options are told when the catalog is compiled, all of them at once.
     """
 

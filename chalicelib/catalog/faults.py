@@ -135,7 +135,7 @@ def _keys_beside(path: Path, model: type[BaseModel]) -> list[str]:
     for part in path[:-1]:
         if isinstance(part, int) or current is None:
             continue
-        info = current.model_fields.get(part)
+        info = next((f for name, f in current.model_fields.items() if part in (name, f.alias)), None)
         pending, current = [info.annotation if info else None], None
         while pending:
             hint = pending.pop()

@@ -23,6 +23,11 @@ def up(
     data_dir: Annotated[
         Path | None, typer.Option(help="Where history is kept; else .nightshift in the project.", show_default=False)
     ] = None,
+    chaos: Annotated[
+        bool, typer.Option("--chaos", help="Double, delay, lose and kill things on purpose; see /_stack/chaos.")
+    ] = False,
+    chaos_seed: Annotated[int | None, typer.Option(envvar="CHAOS", help="The same, repeatable.", show_default=False)] = None,
+    chaos_rate: Annotated[list[str] | None, typer.Option(help="How much of what, like kill=0.2.", show_default=False)] = None,
     reload: Annotated[bool, typer.Option("--reload/--no-reload", help="Take up changed code by itself.")] = True,
 ) -> None:
     """Serve everything on this machine: pages, API, WebSocket, schedules, tasks."""
@@ -47,6 +52,8 @@ def up(
         token=token or global_options(ctx).token,
         data_dir=data_dir,
         reload=reload,
+        chaos_seed=_chaos_seed(chaos, chaos_seed),
+        chaos_rates=_rates(chaos_rate or []),
         before_load="chalicelib.cli.project:compile_for_stack",
         on_ready=announce,
     )
@@ -60,6 +67,20 @@ def up(
         if traceback:
             typer.echo("\n".join(traceback), err=True)
         raise CommandError(message) from error
+
+
+def _chaos_seed(wanted: bool, seed: int | None) -> int | None:
+    """None: no chaos. Without a seed one is made up, and printed with what is done."""
+    import random
+
+    return random.randrange(10_000) if wanted and seed is None else seed
+
+
+def _rates(pairs: list[str]) -> dict[str, float]:
+    try:
+        return {name: float(rate) for name, _, rate in (pair.partition("=") for pair in pairs)}
+    except ValueError as error:
+        raise CommandError("a chaos rate is written like kill=0.2") from error
 
 
 def _greet(console: Console, admin: str) -> None:

@@ -30,9 +30,10 @@ DAY = 24 * 60
 
 
 def rules_for(tasks: Iterable[Task], default_zone: str, *, now: int | None = None, budget: int = BUDGET) -> dict[str, str]:
-    """The fewest expressions that ring for every fire of the tasks from now on, by a name that is the same for the same expression.
+    """Expressions that ring for every fire of the tasks from now on, by a name that is the same for the same expression.
 
-    At most two for a task, at most `budget` for all: beyond that, similar ones become one that rings for all of them.
+    One for each distinct cadence, of which a task has at most two. Where that would be more than `budget`, similar ones become
+    one that rings for all of them.
     """
     boxes: list[Box] = []
     known: dict[tuple[object, ...], list[Box]] = {}
@@ -42,7 +43,8 @@ def rules_for(tasks: Iterable[Task], default_zone: str, *, now: int | None = Non
         if key not in known:
             known[key] = boxes_of(task, default_zone, now)
             boxes += known[key]
-    expressions = sorted({box.expression() for box in cover(boxes, budget)})
+    boxes = list(set(boxes))
+    expressions = sorted(box.expression() for box in (boxes if len(boxes) <= budget else cover(boxes, budget)))
     return {hashlib.sha256(expression.encode()).hexdigest()[:12]: expression for expression in expressions}
 
 
@@ -96,8 +98,9 @@ def _period_boxes(period: int, first: int) -> Iterator[Box]:
 
 def _cron_boxes(schedule: str, zone_name: str, delay: int, year: int) -> Iterator[Box]:
     zone, cron = zone_of(zone_name), parse(schedule)
-    turns = changes(zone, year, year + YEARS_AHEAD)
-    offsets = {offset_at(zone, datetime(year, 1, 1, tzinfo=UTC))}
+    since = datetime(year, 1, 1, tzinfo=UTC)
+    turns = list(changes(zone, since, since.replace(year=year + YEARS_AHEAD)))
+    offsets = {offset_at(zone, since)}
     offsets |= {offset for turn in turns for offset in (turn.before, turn.after)}
     for offset in offsets:
         for box in _local_boxes(cron):
@@ -151,7 +154,8 @@ def _on_next_day(box: Box, step: int) -> Iterator[Box]:
     if box.days == ALL_DAYS and box.months == ALL_MONTHS:
         yield box
         return
-    stayed = frozenset(day + step for day in box.days if 1 <= day + step <= 31)
+    longest = max(length for length, months in _MONTHS_BY_LENGTH.items() if months & box.months)
+    stayed = frozenset(day + step for day in box.days if 1 <= day + step <= longest)
     if stayed:
         yield replace(box, days=stayed)
     for length, months in _MONTHS_BY_LENGTH.items():

@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from chalicelib.domain.zones import instant_of
+from chalicelib.domain.zones import changes, instant_of, offset_at
 
 NICKNAMES = {
     "@yearly": "0 0 1 1 *",
@@ -127,18 +127,39 @@ def weekdays_of(text: str) -> frozenset[int]:
 
 def cron_fires(schedule: str, zone: ZoneInfo, after_ms: int) -> Iterator[int]:
     """The instants of a schedule later than one, in epoch milliseconds, ascending; ends after 50 years without any."""
-    from cronsim import CronSim
-
     after = datetime.fromtimestamp(after_ms / 1000, UTC)
-    local = after.astimezone(zone)
-    real = parse(schedule).every_hour
-    # Every hour: count real time, also across a change of the clocks. Else look for the wall-clock time first,
-    # then for its instant.
-    for fire in CronSim(cron_of(schedule), local if real else local.replace(tzinfo=None)):
-        instant = fire.astimezone(UTC) if real else instant_of(fire, zone)
+    find = _real_fires if parse(schedule).every_hour else _wall_fires
+    for instant in find(cron_of(schedule), zone, after):
         if instant > after:
             after = instant
             yield round(instant.timestamp() * 1000)
+
+
+def _wall_fires(expression: str, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
+    """Each wall-clock time in turn, then its instant: skipped ones come several at once."""
+    from cronsim import CronSim
+
+    for wall in CronSim(expression, after.astimezone(zone).replace(tzinfo=None)):
+        yield instant_of(wall, zone)
+
+
+def _real_fires(expression: str, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
+    """Real time, whose hours carry on across a change of the clocks: from change to change with one offset."""
+    from cronsim import CronSim
+
+    begin = after
+    while True:
+        offset = timedelta(minutes=offset_at(zone, after))
+        for wall in CronSim(expression, (begin + offset).replace(tzinfo=None)):
+            instant = wall.replace(tzinfo=UTC) - offset
+            change = next(changes(zone, after, instant), None)
+            if change is not None:
+                after, begin = change.at, change.at - timedelta(seconds=1)  # a fire at the very change is one
+                break
+            after = instant
+            yield instant
+        else:
+            return
 
 
 def has_day(schedule: str, day: date) -> bool:

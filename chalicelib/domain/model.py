@@ -36,22 +36,22 @@ class Choice(Definition):
 class Parameter(Definition):
     """One argument that a task takes. Bounds that do not fit the type are refused."""
 
-    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    type: ParameterType = "text"
-    title: str = ""
-    help: str = ""
-    required: bool = False
-    default: Any = None
-    choices: list[Choice] = []
-    pattern: str | None = None
-    min_length: int | None = Field(None, ge=0)
-    max_length: int | None = Field(None, ge=1)
+    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="The argument's name")
+    type: ParameterType = Field("text", description="Which kind")
+    title: str = Field("", description="Label in the form; otherwise the name")
+    help: str = Field("", description="A sentence below the field")
+    required: bool = Field(False, description="Without it a run is refused")
+    default: Any = Field(None, description="What holds when it is not given")
+    choices: list[Choice] = Field([], description="Of a select: values, or {value, label}")
+    pattern: str | None = Field(None, description="Regular expression that the whole text matches")
+    min_length: int | None = Field(None, ge=0, description="Least characters")
+    max_length: int | None = Field(None, ge=1, description="Most characters")
     minimum: float | str | None = Field(None, description="Lowest number, or earliest date")
     maximum: float | str | None = Field(None, description="Highest number, or latest date")
     integer: bool = Field(False, description="A number without a fraction")
     accept: str = Field("", description="File types, as in an HTML input: `.csv,text/csv`")
     max_bytes: int | None = Field(None, ge=1, description="Largest file")
-    placeholder: str = ""
+    placeholder: str = Field("", description="Grey text in the empty field")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -109,22 +109,22 @@ class Window(Definition):
 class Task(Definition):
     """A registered unit of work."""
 
-    id: str = Field(pattern=ID_PATTERN)
-    name: str = ""
-    title: str = ""
-    description: str = ""
-    category: str = ""
-    tags: list[str] = []
-    icon: str = ""
-    enabled: bool = True
+    id: str = Field(pattern=ID_PATTERN, description="Letters, digits, `_`, `.` and `-`; at most 64")
+    name: str = Field("", description="What people call it")
+    title: str = Field("", description="The same")
+    description: str = Field("", description="What it does, for the page and the command")
+    category: str = Field("", description="maintenance, data, admin, report or any other")
+    tags: list[str] = Field([], description="To find it by")
+    icon: str = Field("", description="Name of an icon")
+    enabled: bool = Field(True, description="A disabled task has no fires and starts no runs")
     schedule: str | None = Field(None, description="Cron expression of five fields, or a nickname like @hourly")
-    every: float | None = Field(None, description="Seconds between fires, instead of a schedule; written like 90m")
+    every: float | None = Field(None, description="Time between fires, instead of a schedule; written like 90m")
     at: list[str] = Field([], description="Single instants, ISO 8601; without an offset in the task's zone")
     time_zone: str | None = Field(None, description="IANA zone of the schedule; None: the global one")
     start: str | None = Field(None, description="No fire before this date or instant; `every` counts from it")
     end: str | None = Field(None, description="No fire after this date (inclusive) or instant")
     blackouts: list[Window] = Field([], alias="except", description="Windows whose fires are skipped")
-    spread: float | None = Field(None, description="Seconds within which the task has its own fixed delay; written like 10m")
+    spread: float | None = Field(None, description="The task has its own fixed delay within it; written like 10m")
     catch_up: CatchUp = Field("latest", description="Which of the fires that were missed still run")
     catch_up_limit: int = Field(10, ge=1, le=1000, description="At most so many of them with catch_up: all")
     overlap: Overlap = Field("allow", description="What a fire does while a run of the task is active")
@@ -135,14 +135,14 @@ class Task(Definition):
     rate_limit: str | None = Field(None, description="Most starts in a time, like 10/minute")
     depends_on: list[str] = Field([], description="Starts once each of these has succeeded since its last start")
     paused: bool = Field(False, description="Its fires are skipped until it is resumed")
-    pipeline: str
-    timeout: float | None = Field(None, description="Seconds; written like 30m. None: TASK_TIMEOUT")
-    retry_count: int = Field(0, ge=0, le=100)
+    pipeline: str = Field(description="Name of the pipeline that it runs")
+    timeout: float | None = Field(None, description="Longest that a run may take; written like 30m. None: TASK_TIMEOUT")
+    retry_count: int = Field(0, ge=0, le=100, description="How many more attempts after one that failed for a passing reason")
     danger: str = Field("", description="A warning that is confirmed before each run")
-    expensive: bool = False
-    parameters: list[Parameter] = []
+    expensive: bool = Field(False, description="Shown as costly before a run")
+    parameters: list[Parameter] = Field([], description="What a run can be given; a list, or a mapping by name")
     memory: int = Field(512, ge=128, le=10240, description="MB of its Lambda")
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, Any] = Field({}, description="Anything else worth keeping; shown with each result")
 
     @field_validator("timeout", mode="before")
     @classmethod

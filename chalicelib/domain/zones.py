@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -80,18 +81,27 @@ def is_date(text: str) -> bool:
     return True
 
 
-@lru_cache(maxsize=512)
-def changes(zone: ZoneInfo, first_year: int, last_year: int) -> tuple[Change, ...]:
-    """Every change of a zone's clocks within some years (both inclusive, UTC), in their order."""
+def changes(zone: ZoneInfo, after: datetime, until: datetime) -> Iterator[Change]:
+    """The changes of a zone's clocks later than one instant and not later than another, in their order."""
+    for year in range(after.astimezone(UTC).year, until.astimezone(UTC).year + 1):
+        for change in _changes_in(zone, year):
+            if after < change.at <= until:
+                yield change
+
+
+@lru_cache(maxsize=2048)
+def _changes_in(zone: ZoneInfo, year: int) -> tuple[Change, ...]:
+    """Those of a year in UTC; of several on one day the last."""
     found = []
-    here = datetime(first_year, 1, 1, tzinfo=UTC)
-    while here.year <= last_year:
+    here = datetime(year, 1, 1, tzinfo=UTC) - timedelta(seconds=1)
+    before = offset_at(zone, here)
+    while here.year <= year:
         there = here + timedelta(days=1)
-        before, after = offset_at(zone, here), offset_at(zone, there)
+        after = offset_at(zone, there)
         if before != after:
             found.append(Change(_change_between(here, there, zone), before, after))
-        here = there
-    return tuple(found)
+        here, before = there, after
+    return tuple(change for change in found if change.at.year == year)
 
 
 def offset_at(zone: ZoneInfo, instant: datetime) -> int:

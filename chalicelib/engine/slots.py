@@ -22,11 +22,13 @@ def serve(services: Services, semaphore: str) -> int:
     """Give free slots to whoever is first in the queue, until nobody waits or nothing is free; how many got theirs."""
     served = 0
     while (first := queue.head(services.table, semaphore, services.now())) is not None:
-        limit = services.limit_of(semaphore)
-        if semaphores.acquire(services.table, semaphore, first.run_id, first.weight(semaphore), limit, services.now()) is not None:
-            break
-        _out_of_queue(services, semaphore, first)
-        served += 1
+        limit, slots = services.limit_of(semaphore), first.weight(semaphore)
+        refused = semaphores.acquire(services.table, semaphore, first.run_id, slots, limit, services.now(), is_head=True)
+        if refused is None:
+            _out_of_queue(services, semaphore, first)
+            served += 1
+        elif refused.active >= limit or semaphores.reserve(services.table, semaphore, first.run_id, slots, limit):
+            break  # nothing is free, or too little for this one, and that is kept for it
     return served
 
 

@@ -18,5 +18,6 @@ One table, its keys by what is stored:
 | `STATS#{day}` | task | a task's day |
 | `KEY#{task}` | Idempotency-Key | the run that a start with this key made |
 | `TOKEN` | sha-256 | a login token |
+| `CONNECTION#{connection}` | `CONNECTION` | the run that a WebSocket connection was let in for |
 | `SECRET` | name | what tickets are signed with |
 """

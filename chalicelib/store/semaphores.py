@@ -1,7 +1,8 @@
 """Semaphores: how many slots are taken, and by whom, in one item. Each change is ONE conditional update.
 
-`{active, limit, holders: {run_id: {slots, at}}}`; `active` is always the sum of the holders' slots, and can be audited against
-them. DynamoDB cannot add in a condition, so the caller brings the limit and the condition compares `active` with what leaves room.
+`{active, limit, holders: {run_id: {slots, at}}, reserved_for}`; `active` is always the sum of the holders' slots, and can be audited
+against them. DynamoDB cannot add in a condition, so the caller brings the limit and the condition compares `active` with what leaves
+room.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from typing import Any, Literal
 from chalicelib.store.table import ConditionFailed, PathMissing, Table
 
 PARTITION = "SEMAPHORE"
-FREE_FOR_NEWCOMER = "attribute_not_exists(holders.#run) AND active <= :room"
+ROOM_FOR_HEAD = "attribute_not_exists(holders.#run) AND active <= :room"
+ROOM_FOR_NEWCOMER = f"{ROOM_FOR_HEAD} AND attribute_not_exists(reserved_for)"
+NO_ROOM = "active > :room"
 HELD = "attribute_exists(holders.#run)"
 HANDED = "attribute_exists(holders.#run) AND attribute_not_exists(holders.#head) AND active <= :room"
 
@@ -29,14 +32,17 @@ class Semaphore:
     holders: dict[str, dict[str, int]]
 
 
-def acquire(table: Table, name: str, run_id: str, slots: int, limit: int, now: int) -> Semaphore | None:
-    """Take slots if there is room, or have them already: None. Refused: the semaphore, to say who holds it."""
+def acquire(table: Table, name: str, run_id: str, slots: int, limit: int, now: int, *, is_head: bool = False) -> Semaphore | None:
+    """Take slots if there is room, or have them already: None. Refused: the semaphore, to say who holds it.
+
+    What is reserved for a heavy run at the head of the queue is refused to newcomers, but not to whoever is the head now.
+    """
     try:
         _update(
             table,
             name,
-            "SET holders.#run = :holder, #limit = :limit ADD active :slots",
-            FREE_FOR_NEWCOMER,
+            "SET holders.#run = :holder, #limit = :limit" + (" REMOVE reserved_for" if is_head else "") + " ADD active :slots",
+            ROOM_FOR_HEAD if is_head else ROOM_FOR_NEWCOMER,
             {"run": run_id},
             limit=limit,
             room=_room(limit, slots),
@@ -47,6 +53,15 @@ def acquire(table: Table, name: str, run_id: str, slots: int, limit: int, now: i
     except ConditionFailed as refused:
         there = _semaphore(name, refused.item or {})
         return None if run_id in there.holders else there
+
+
+def reserve(table: Table, name: str, run_id: str, slots: int, limit: int) -> bool:
+    """Keep what is free for the head of the queue, which needs more than that. False: there is room for it by now."""
+    try:
+        table.update((PARTITION, name), "SET reserved_for = :run", NO_ROOM, run=run_id, room=_room(limit, slots))
+        return True
+    except ConditionFailed:
+        return False
 
 
 def release(table: Table, name: str, run_id: str, slots: int) -> bool:
@@ -67,7 +82,7 @@ def hand_over(table: Table, name: str, run_id: str, slots: int, head_id: str, he
         _update(
             table,
             name,
-            "SET holders.#head = :holder, #limit = :limit REMOVE holders.#run ADD active :difference",
+            "SET holders.#head = :holder, #limit = :limit REMOVE holders.#run, reserved_for ADD active :difference",
             HANDED,
             {"run": run_id, "head": head_id},
             limit=limit,

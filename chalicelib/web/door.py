@@ -1,8 +1,8 @@
 """The WebSocket door: following runs. Nothing here starts anything.
 
 Connecting with `?run=` follows by itself, `{"action": "follow", "run_id", "after"}` follows (again), `{"action": "unfollow",
-"run_id"}` leaves, `{"action": "ping"}` is answered. Inside $connect nothing can be posted (API Gateway answers 410), so there the
-door asks the function `follow` to do it.
+"run_id"}` leaves, `{"action": "ping"}` is answered. A run other than the connection's own is followed with its `ticket` alone.
+Inside $connect nothing can be posted (API Gateway answers 410), so there the door asks the function `follow` to do it.
 
 A follower gets every event once: those up to the run's seq at the moment it was noted from here, all later ones from the run
 itself. The two may cross on the way, and a push may be lost: a client drops what it has seen, and asks again from its last seq when
@@ -19,10 +19,11 @@ from chalicelib.api.auth import check_ticket
 from chalicelib.domain.errors import ForbiddenError, NightshiftError, UnauthorizedError, UnknownRunError
 from chalicelib.engine.push import messages_of
 from chalicelib.engine.services import Services
-from chalicelib.store import runs
+from chalicelib.store import connections, runs
 from chalicelib.store.events import read_events
 
 FOLLOW_FUNCTION = "follow"
+MOST_DIGITS = 12
 PAGE = 5_000  # events that are read and sent at a time
 OPENING = (0.02, 0.05, 0.1, 0.2, 0.4)  # waits, in seconds, for a connection that is still being opened
 
@@ -33,7 +34,7 @@ def connect(services: Services, connection: str, query: dict[str, str]) -> int:
     after = query.get("after", "0")
     if not services.settings.websocket_enabled:
         return 403
-    if not after.isdigit():
+    if not (after.isascii() and after.isdigit() and len(after) < MOST_DIGITS):
         return 400
     try:
         check_ticket(services, ticket, run_id)
@@ -44,8 +45,14 @@ def connect(services: Services, connection: str, query: dict[str, str]) -> int:
         return 403
     except UnknownRunError:
         return 404
+    connections.put_connection(services.table, connection, run_id, services.now())
     services.invoke(FOLLOW_FUNCTION, {"connection": connection, "run_id": run_id, "after": int(after)})
     return 200
+
+
+def disconnect(services: Services, connection: str) -> None:
+    """A connection is gone. Its runs forget it at their next push to it."""
+    connections.forget_connection(services.table, connection)
 
 
 def message(services: Services, connection: str, text: str) -> None:
@@ -105,6 +112,10 @@ def _follow_request(services: Services, connection: str, said: dict[str, Any]) -
         _error(services, connection, 'say {"action": "follow", "run_id": "…", "after": 0}')
         return
     try:
+        if "ticket" in said:
+            check_ticket(services, str(said["ticket"]), run_id)
+        elif connections.run_of_connection(services.table, connection) != run_id:
+            raise ForbiddenError("this connection was opened for another run: send that run's ticket along")
         follow(services, connection, run_id, after)
     except NightshiftError as error:
         _error(services, connection, error.message)

@@ -1,4 +1,4 @@
-"""`python -m infra.local [--project DIR] [--port N] [--token T] [--data-dir DIR] [--no-reload]`."""
+"""`python -m infra.local [--project DIR] [--port N] [--token T] [--data-dir DIR] [--no-reload] [--chaos [SEED]]`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ import sys
 from pathlib import Path
 
 from . import Options, StackError, serve
+
+
+def chaos_rate(text: str) -> tuple[str, float]:
+    """`kill=0.2` -> ("kill", 0.2)."""
+    name, _, rate = text.partition("=")
+    return name, float(rate)
 
 
 def main() -> int:
@@ -22,6 +28,8 @@ def main() -> int:
     parser.add_argument("--idle", type=float, default=75.0, help="seconds after which an idle worker ends")
     parser.add_argument("--no-reload", action="store_true", help="do not watch the project for changes")
     parser.add_argument("--before-load", help="module:function to run in a fresh process before each load of the app")
+    parser.add_argument("--chaos", type=int, nargs="?", const=1, metavar="SEED", help="misfortune on purpose, see chaos.py")
+    parser.add_argument("--chaos-rate", type=chaos_rate, action="append", default=[], metavar="NAME=RATE")
     args = parser.parse_args()
     options = Options(
         project_dir=args.project,
@@ -35,6 +43,8 @@ def main() -> int:
         idle_seconds=args.idle,
         reload=not args.no_reload,
         before_load=args.before_load,
+        chaos_seed=args.chaos,
+        chaos_rates=dict(args.chaos_rate),
     )
     try:
         serve(options)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Awaitable
 from typing import Any
 from urllib.parse import parse_qs
 
+from .chaos import Chaos
 from .dynamodb import DynamoDB
 from .files import Files
 from .history import History
@@ -23,7 +25,16 @@ RULE_CHANGES = {"PutRule", "DeleteRule", "PutTargets", "RemoveTargets", "EnableR
 
 
 class Aws:
-    def __init__(self, dynamodb: DynamoDB, files: Files, history: History, lambdas: Lambdas, connections: Connections) -> None:
+    def __init__(
+        self,
+        dynamodb: DynamoDB,
+        files: Files,
+        history: History,
+        lambdas: Lambdas,
+        connections: Connections,
+        chaos: Chaos,
+    ) -> None:
+        self.chaos = chaos
         self.dynamodb = dynamodb
         self.files = files
         self.history = history
@@ -51,14 +62,20 @@ class Aws:
         target = request.headers.get("x-amz-target", "")
         if service == "dynamodb":
             operation = target.partition(".")[2]
-            response = self.dynamodb.handle(operation, request.body)
+            refusal = self.chaos.refusal(operation, request.body, caller)
+            response = refusal or self.dynamodb.handle(operation, request.body)
+            if response.status == 200:
+                response = self.chaos.lost_answer(operation, caller) or response
         elif service == "lambda":
             operation, answer = self.lambda_api.handle(request)
             if not isinstance(answer, Response):
                 return self._awaited(answer, caller, service, operation, began)
             response = answer
         elif service == "execute-api":
-            operation, response = self.connections.handle(request)
+            seconds, refusal = self.chaos.post() if caller else (0.0, None)
+            if seconds:
+                return self._awaited(self._late_post(seconds, refusal, request), caller, service, "PostToConnection", began)
+            operation, response = ("PostToConnection", refusal) if refusal else self.connections.handle(request)
         elif service == "s3":
             operation = f"{request.method} object" if request.path.strip("/").count("/") else f"{request.method} bucket"
             response = self._s3(request)
@@ -76,6 +93,10 @@ class Aws:
         response = await answer
         self.log.add(caller, service, operation, response.status, time.perf_counter() - began)
         return response
+
+    async def _late_post(self, seconds: float, refusal: Response | None, request: Request) -> Response:
+        await asyncio.sleep(seconds)
+        return refusal or self.connections.handle(request)[1]
 
     def _s3(self, request: Request) -> Response:
         self.files.load()

@@ -51,17 +51,22 @@ class Clock:
                 continue
             target = self.lambdas.resolve(function)
             if target is not None:
-                self.lambdas.invoke_later(target, (given or scheduled_event(arn, minute)).encode())
+                self.lambdas.invoke_later(target, (given or scheduled_event(arn, minute)).encode(), may_be_lost=False)
                 count += 1
         return count
 
-    def fire_schedules(self) -> None:
-        """Fire the app's rate schedules once: what a crash left behind is not left lying for a minute."""
+    async def fire_schedules(self) -> None:
+        """Fire the app's rate schedules once and wait for their end.
+
+        What a crash left behind, or a change of the code asks for, is not left lying for a minute.
+        """
         minute = datetime.fromtimestamp(time.time() // 60 * 60, UTC)
+        work = []
         for name, expression in self.manifest.schedules if self.manifest else ():
             function = self.lambdas.resolve(name)
             if function is not None and expression.startswith("rate"):
-                self.lambdas.invoke_later(function, scheduled_event(rule_arn(name), minute).encode())
+                work.append(self.lambdas.invoke(function, scheduled_event(rule_arn(name), minute).encode()))
+        await asyncio.gather(*work)
 
     def _alarms(self) -> Iterator[tuple[str, str, str, str | None]]:
         """(expression, rule ARN, function, its Input or None) of everything that may be due."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
@@ -35,6 +36,7 @@ class DynamoDB:
         self.backend = dynamodb_backends[ACCOUNT][REGION]
         self.backend.__class__ = ItemBackend
         self.touched = touched
+        self.tokens: deque[str] = deque(maxlen=1000)  # of the transactions that were done
 
     @property
     def tables(self) -> dict[str, SortedTable]:
@@ -51,6 +53,9 @@ class DynamoDB:
             return _error(400, "SerializationException", "the body is not JSON")
         if method is None or operation.startswith("_"):
             return _error(400, "UnknownOperationException", f"{operation} is not known here")
+        token = params.get("ClientRequestToken")
+        if token is not None and token in self.tokens:
+            return Response(200, b"{}", {}, CONTENT_TYPE)  # sent again, since its answer was lost; moto would do it twice
         handler.body = handler.params = params
         handler.region, handler.current_account = REGION, ACCOUNT
         handler.querystring, handler.headers = {}, {}
@@ -67,6 +72,8 @@ class DynamoDB:
         finally:
             # also after a failure: moto may have created the empty item of an update that failed later
             self._after(operation, params)
+        if token is not None:
+            self.tokens.append(token)
         return Response(200, json.dumps(result or {}, default=_plain).encode(), {}, CONTENT_TYPE)
 
     def _after(self, operation: str, params: dict[str, Any]) -> None:

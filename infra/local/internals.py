@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
+from .options import StackError
 from .wire import Request, Response, as_json
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ LOOPBACK = ("127.0.0.1", "::1", "")
 
 
 def handle(stack: Stack, request: Request) -> Response:
-    """GET workers, requests, status, connections; POST tick?time=…, reap."""
+    """GET workers, requests, status, connections; chaos; POST tick?time=…, reap, chaos?on=0&kill=0.1."""
     if request.client not in LOOPBACK:
         return as_json(403, {"message": "only from this machine"})
     bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
@@ -41,6 +42,10 @@ def handle(stack: Stack, request: Request) -> Response:
                 function = found.name
             listed = query.get("list", "1") not in ("0", "false")
             return as_json(200, stack.aws.log.since(int(query.get("since", 0)), function, listed))
+        case ("GET", "chaos"):
+            return as_json(200, stack.chaos.report())
+        case ("POST", "chaos"):
+            return _set_chaos(stack, query)
         case ("POST", "tick"):
             minute = datetime.fromisoformat(query["time"].replace("Z", "+00:00"))
             return as_json(200, {"fired": stack.clock.fire(minute)})
@@ -50,6 +55,18 @@ def handle(stack: Stack, request: Request) -> Response:
                     stack.lambdas.retire(worker)
             return as_json(200, {})
     return as_json(404, {"message": f"no such call: {request.method} {request.path}"})
+
+
+def _set_chaos(stack: Stack, query: dict[str, str]) -> Response:
+    """`on=0|1`, and any rate by its name."""
+    try:
+        for name, value in query.items():
+            if name != "on":
+                stack.chaos.set(name, float(value))
+    except (StackError, ValueError) as error:
+        return as_json(400, {"message": str(error)})
+    stack.chaos.on = query.get("on", str(int(stack.chaos.on))) == "1"
+    return as_json(200, stack.chaos.report())
 
 
 def workers(stack: Stack, function: str | None) -> list[dict[str, Any]]:

@@ -9,11 +9,13 @@ import json
 import os
 import time
 from collections import deque
+from collections.abc import Coroutine
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
 from uuid import uuid4
 
+from .chaos import Chaos
 from .console import Console
 from .forkserver import ForkServer
 from .history import History
@@ -27,11 +29,12 @@ KEPT_FROM_SHELL = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "P
 
 
 class Lambdas:
-    def __init__(self, options: Options, forks: ForkServer, history: History, console: Console) -> None:
+    def __init__(self, options: Options, forks: ForkServer, history: History, console: Console, chaos: Chaos) -> None:
         self.options = options
         self.forks = forks
         self.history = history
         self.console = console
+        self.chaos = chaos
         self.functions: dict[str, Function] = {}
         self.generation = 0
         self.workers: set[Worker] = set()
@@ -40,6 +43,7 @@ class Lambdas:
         self.invoke_configs: dict[str, dict[str, Any]] = history.get("invoke_configs", {})
         self.callers: dict[str, str] = {}
         self.draining = False
+        self.settling: asyncio.Future[None] | None = None
 
     # --- functions -------------------------------------------------------------------------------------------------
 
@@ -82,17 +86,26 @@ class Lambdas:
         invocation.client_context = client_context
         return await invocation.done
 
-    def invoke_later(self, function: Function, payload: bytes) -> str:
+    def invoke_later(self, function: Function, payload: bytes, may_be_lost: bool = True) -> str:
         """Run one event in the background, without retries; a failure goes to the on-failure destination."""
-        if self.draining:  # an event that Lambda would keep; here the app's own sweep finds the work at the next start
-            return str(uuid4())
-        invocation = self._submit(function, payload, first=False)
-        invocation.done.add_done_callback(lambda done: self._async_done(invocation, done.result()))
-        return invocation.id
+        name = str(uuid4())  # Lambda gives an event that comes twice the same id twice
+        for seconds in self.chaos.deliveries(function.name, may_be_lost):
+            if seconds:
+                asyncio.get_running_loop().call_later(seconds, self._run_event, function, payload, name)
+            else:
+                self._run_event(function, payload, name)
+        return name
 
-    def _submit(self, function: Function, payload: bytes, first: bool) -> Invocation:
+    def _run_event(self, function: Function, payload: bytes, name: str) -> None:
+        if self.draining:  # an event that Lambda would keep; here the app's own sweep finds the work at the next start
+            return
+        invocation = self._submit(self.functions.get(function.name, function), payload, first=False, name=name)
+        invocation.done.add_done_callback(lambda done: self._async_done(invocation, done.result()))
+
+    def _submit(self, function: Function, payload: bytes, first: bool, name: str = "") -> Invocation:
         done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        invocation = Invocation(function, payload, done)
+        invocation = Invocation(function, payload, done, name or str(uuid4()))
+        self.chaos.aim(lambda: self._kill(invocation))
         idle = next((w for w in self.workers if w.idle and w.function is function and self._current(w)), None)
         if idle is not None:
             idle.give(invocation)
@@ -103,6 +116,14 @@ class Lambdas:
         else:
             self.queue.append(invocation)
         return invocation
+
+    def _kill(self, invocation: Invocation) -> str | None:
+        """kill -9 of whoever runs it; who that was."""
+        worker = next((w for w in self.workers if w.invocation is invocation and w.pid), None)
+        if worker is None:
+            return None
+        worker.kill()
+        return f"{worker.function.short}, pid {worker.pid}"
 
     def _has_room(self, reserve: int) -> bool:
         """Whether one more worker may start; an idle one of another function makes way."""
@@ -182,7 +203,14 @@ class Lambdas:
 
     # --- async failures --------------------------------------------------------------------------------------------
 
+    def settle(self, work: Coroutine[Any, Any, None]) -> None:
+        """`work` lets the project set its destinations; failures are reported when it is done, however early they were."""
+        self.settling = asyncio.ensure_future(work)
+
     def _async_done(self, invocation: Invocation, outcome: Outcome) -> None:
+        if self.settling is not None and not self.settling.done():
+            self.settling.add_done_callback(lambda _: self._async_done(invocation, outcome))
+            return
         config = self.invoke_configs.get(invocation.function.name, {})
         which = "OnFailure" if outcome.error else "OnSuccess"
         target = config.get("DestinationConfig", {}).get(which, {}).get("Destination")

@@ -23,6 +23,7 @@ class Options:
     `module:function`, which is called in a fresh process where the project can be imported anew each time.
     An exception from it is printed and the code loaded before goes on serving.
     `on_ready(url)` is called once, when requests are answered.
+    `chaos_seed` turns misfortune on (chaos.py), `chaos_rates` changes how much of which.
     """
 
     project_dir: Path
@@ -41,6 +42,8 @@ class Options:
     env: Mapping[str, str] = field(default_factory=dict)
     before_load: Callable[[], object] | str | None = None
     on_ready: Callable[[str], object] | None = None
+    chaos_seed: int | None = None
+    chaos_rates: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.project_dir = self.project_dir.resolve()

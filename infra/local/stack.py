@@ -23,6 +23,7 @@ from .wire import HttpProtocol, Request
 
 if TYPE_CHECKING:
     from .aws import Aws
+    from .chaos import Chaos
     from .clock import Clock
     from .dynamodb import DynamoDB
     from .files import Files
@@ -45,6 +46,7 @@ class Stack:
     history: History
     files: Files
     aws: Aws
+    chaos: Chaos
     lambdas: Lambdas
     connections: Connections
     gateway: Gateway
@@ -100,6 +102,7 @@ class Stack:
     def _build(self) -> None:
         """Import moto and make the parts; the fork server warms up meanwhile."""
         from .aws import Aws
+        from .chaos import Chaos
         from .clock import Clock
         from .dynamodb import DynamoDB
         from .files import Files
@@ -114,11 +117,14 @@ class Stack:
         self.history = History(options.data / "history.db")
         self.dynamodb = DynamoDB(self.history.touched)
         self.files = Files(options.data / "files", self.console.say)
-        self.lambdas = Lambdas(options, self.forks, self.history, self.console)
+        self.chaos = Chaos(options.chaos_seed, options.chaos_rates, self.console.say, options.data / "logs" / "chaos.log")
+        self.lambdas = Lambdas(options, self.forks, self.history, self.console, self.chaos)
         self.connections = Connections(self.lambdas, self.console)
-        self.aws = Aws(self.dynamodb, self.files, self.history, self.lambdas, self.connections)
+        self.aws = Aws(self.dynamodb, self.files, self.history, self.lambdas, self.connections, self.chaos)
         self.gateway = Gateway(self.lambdas)
         self.clock = Clock(self.lambdas, self.console)
+        if self.chaos.on:
+            self.console.say(f"chaos: on, seed {self.chaos.seed}; /_stack/chaos counts what is done")
         template = Template(options.template, {"Stage": options.stage})
         topics = provision(template, self.dynamodb, self.files)
         for table in self.dynamodb.tables.values():
@@ -149,6 +155,7 @@ class Stack:
         self.gateway.manifest = self.connections.manifest = self.clock.manifest = manifest
         self.lambdas.load(manifest.functions)
         if not first:
+            self.lambdas.settle(self.clock.fire_schedules())
             self.console.say(f"reloaded in {time.perf_counter() - began:.2f} s")
 
     async def _before_load(self) -> None:
@@ -181,7 +188,7 @@ class Stack:
         self.web = Web(self)
         server = await loop.create_server(self._protocol, sock=listener, backlog=512)
         clock = asyncio.ensure_future(self.clock.run())
-        jobs = [clock]
+        jobs = [clock, asyncio.ensure_future(self.chaos.drop_connections(self.connections.open_ones))]
         if self.options.reload:
             from .reload import watch
 
@@ -191,7 +198,7 @@ class Stack:
             self.options.on_ready(self.options.url)
         else:
             self.console.say(f"ready on {self.options.url} after {time.time() - self.began:.1f} s")
-        self.clock.fire_schedules()
+        self.lambdas.settle(self.clock.fire_schedules())
         await self.stopping.wait()
         for job in jobs:
             job.cancel()

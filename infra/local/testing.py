@@ -25,7 +25,7 @@ from .options import REGION
 class LocalStack:
     """Starts on a free port with a data directory of its own, which is removed at the end unless it was given.
 
-    `options` are the command line's (`idle=5`, `workers=8`, `before_load="module:function"`, …); `env` is added to the
+    `options` are the command line's (`idle=5`, `workers=8`, `chaos=7`, `chaos_rate=["kill=0.2"]`, …); `env` is added to the
     environment (TASK_*). Raises RuntimeError with the output when it is not ready in time.
     """
 
@@ -62,7 +62,8 @@ class LocalStack:
         command += ["--template", str(self.template)] if self.template else []
         command += [] if self.reload else ["--no-reload"]
         for name, value in self.options.items():
-            command += [f"--{name.replace('_', '-')}", str(value)]
+            values = value if isinstance(value, list) else [value]
+            command += [text for one in values for text in (f"--{name.replace('_', '-')}", str(one))]
         root = str(Path(__file__).resolve().parents[2])
         env = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "NIGHTSHIFT_", "TASK_"))}
         env["PYTHONPATH"] = os.pathsep.join(filter(None, [root, env.get("PYTHONPATH", "")]))

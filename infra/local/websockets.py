@@ -251,6 +251,10 @@ class Connections:
         elif connection.sender is not None:  # it is stuck: its client does not read
             connection.sender.cancel()
 
+    def open_ones(self) -> list[tuple[str, Callable[[], None]]]:
+        """(id, what cuts it) of every connection."""
+        return [(connection.id, lambda c=connection: self._drop(c)) for connection in self.connections.values()]  # type: ignore[misc]
+
     def close_all(self) -> None:
         for connection in list(self.connections.values()):
             self._drop(connection)

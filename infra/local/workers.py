@@ -14,9 +14,8 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 from .manifest import Function
 from .options import ACCOUNT, REGION
@@ -42,7 +41,7 @@ class Invocation:
     function: Function
     payload: bytes
     done: asyncio.Future[Outcome]
-    id: str = field(default_factory=lambda: str(uuid4()))
+    id: str
     client_context: str = ""
 
     def finish(self, outcome: Outcome) -> None:

@@ -5,7 +5,6 @@ As much of it as the store uses. `test_twin.py` holds it against DynamoDB Local,
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -34,18 +33,18 @@ class Twin:
 
     def get_item(self, *, Key: Item, **_: Any) -> Any:
         item = self._at(Key)
-        return {"Item": copy.deepcopy(item)} if item is not None else {}
+        return {"Item": _copy(item)} if item is not None else {}
 
     def batch_get_item(self, *, RequestItems: dict[str, Any]) -> Any:
         ((name, wanted),) = RequestItems.items()
         keys = [(k["pk"]["S"], k["sk"]["S"]) for k in wanted["Keys"]]
         if len(keys) > 100 or len(set(keys)) < len(keys):
             raise _error("ValidationException", "too many keys, or one twice")
-        return {"Responses": {name: [copy.deepcopy(i) for k in wanted["Keys"] if (i := self._at(k)) is not None]}}
+        return {"Responses": {name: [_copy(i) for k in wanted["Keys"] if (i := self._at(k)) is not None]}}
 
     def put_item(self, *, Item: Item, **request: Any) -> Any:
         self._check(self._at(Item), request)
-        self._write(Item, copy.deepcopy(Item))
+        self._write(Item, _copy(Item))
         return {}
 
     def update_item(self, *, Key: Item, **request: Any) -> Any:
@@ -53,7 +52,7 @@ class Twin:
         self._check(before, request)
         after = self._updated(Key, before, request)
         self._write(Key, after)
-        return {"Attributes": copy.deepcopy(after)}
+        return {"Attributes": _copy(after)}
 
     def delete_item(self, *, Key: Item, **_: Any) -> Any:
         self._write(Key, None)
@@ -73,7 +72,7 @@ class Twin:
                 reasons.append({"Code": "ConditionalCheckFailed", **({"Item": found} if found else {})})
                 continue
             if kind == "Put":
-                todo.append((key, copy.deepcopy(request["Item"])))
+                todo.append((key, _copy(request["Item"])))
             elif kind == "Update":
                 todo.append((key, self._updated(key, before, request)))
         if any(r["Code"] != "None" for r in reasons):
@@ -101,7 +100,7 @@ class Twin:
         if "FilterExpression" in request:
             wanted = _condition(request["FilterExpression"])
             page = [i for i in page if wanted(i, scope)]
-        return answer | {"Items": copy.deepcopy(page)}
+        return answer | {"Items": _copy(page)}
 
     def decoded(self) -> Iterator[Item]:
         """Every item, as it is stored."""
@@ -133,17 +132,23 @@ class Twin:
             return
         scope = (request.get("ExpressionAttributeNames", {}), request.get("ExpressionAttributeValues", {}))
         if not _condition(text)(before or {}, scope):
-            extra = {"Item": copy.deepcopy(before)} if before is not None else {}
+            extra = {"Item": _copy(before)} if before is not None else {}
             raise _error("ConditionalCheckFailedException", "The conditional request failed", **extra)
 
     def _updated(self, key: Item, before: Item | None, request: dict[str, Any]) -> Item:
         scope = (request.get("ExpressionAttributeNames", {}), request.get("ExpressionAttributeValues", {}))
-        item = copy.deepcopy(before) if before is not None else {"pk": key["pk"], "sk": key["sk"]}
+        item = _copy(before) if before is not None else {"pk": key["pk"], "sk": key["sk"]}
         old = before if before is not None else item
         changes = [change(old, scope) for change in _update(request["UpdateExpression"])]
         for change in changes:
             change(item)
         return item
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _copy(v) for k, v in value.items()}
+    return [_copy(v) for v in value] if isinstance(value, list) else value
 
 
 def _error(code: str, message: str, **extra: Any) -> ClientError:
@@ -339,7 +344,7 @@ def _set(path: str, value: Operand) -> Change:
         def apply(item: Item) -> None:
             place, name = _parent(item, path, scope[0])
             assert place is not None
-            place[name] = copy.deepcopy(new)
+            place[name] = _copy(new)
 
         return apply
 

@@ -153,6 +153,44 @@ def test_everything_survives_kill_9(own_stack: Any) -> None:
     stack.client("lambda").get_function_event_invoke_config(FunctionName="work")
 
 
+def test_a_bucket_is_made_when_it_is_first_written_to(own_stack: Any) -> None:
+    stack = own_stack()
+    s3 = stack.client("s3")
+    with pytest.raises(s3.exceptions.NoSuchBucket):
+        s3.list_objects_v2(Bucket="backups")
+    s3.put_object(Bucket="backups", Key="a/b.txt", Body=b"one")
+    s3.put_object(Bucket="backups", Key="c.txt", Body=b"two")
+    assert sum("the bucket backups" in line and "AWS would refuse" in line for line in stack.console().splitlines()) == 1
+    parts = s3.create_multipart_upload(Bucket="archive", Key="large")
+    part = s3.upload_part(Bucket="archive", Key="large", UploadId=parts["UploadId"], PartNumber=1, Body=b"three")
+    done = {"Parts": [{"ETag": part["ETag"], "PartNumber": 1}]}
+    s3.complete_multipart_upload(Bucket="archive", Key="large", UploadId=parts["UploadId"], MultipartUpload=done)
+    stack.kill()
+    stack.restart()
+    s3 = stack.client("s3")
+    assert s3.get_object(Bucket="backups", Key="a/b.txt")["Body"].read() == b"one"
+    assert s3.get_object(Bucket="archive", Key="large")["Body"].read() == b"three"
+
+
+def test_reading_makes_no_bucket(stack: LocalStack) -> None:
+    s3 = stack.client("s3")
+    with pytest.raises(s3.exceptions.NoSuchBucket):
+        s3.get_object(Bucket="nowhere", Key="x")
+    with pytest.raises(s3.exceptions.NoSuchBucket):
+        s3.delete_objects(Bucket="nowhere", Delete={"Objects": [{"Key": "x"}]})
+    assert "nowhere" not in stack.console()
+
+
+def test_a_transaction_that_is_sent_again_is_done_once(stack: LocalStack) -> None:
+    client = stack.client("dynamodb")
+    add = {
+        "TableName": TABLE, "Key": key("token"), "UpdateExpression": "ADD n :one", "ExpressionAttributeValues": {":one": {"N": "1"}},
+    }  # fmt: skip
+    for _ in range(2):
+        client.transact_write_items(TransactItems=[{"Update": add}], ClientRequestToken="one")
+    assert client.get_item(TableName=TABLE, Key=key("token"))["Item"]["n"] == {"N": "1"}
+
+
 def test_a_browser_can_post_a_file_and_fetch_it(stack: LocalStack) -> None:
     s3 = stack.client("s3")
     form = s3.generate_presigned_post("nightshift-local-files", "up/${filename}", ExpiresIn=60)

@@ -61,6 +61,22 @@ def test_broken_code_is_shown_and_the_old_keeps_serving(own_stack: Any, project:
     assert httpx.get(f"{stack.url}/hello/bob").json()["text"] == "hello bob"
 
 
+def test_wrong_definitions_are_shown_line_by_line(own_stack: Any, project: Path) -> None:
+    (project / "chalicelib" / "compiler.py").write_text(
+        "class Wrong(Exception):\n"
+        "    problems = ['tasks/a.yaml:3: tasks[0].titel: unknown key (did you mean title?)', 'tasks/a.yaml:9: x: is missing']\n\n"
+        "def main():\n    if WRONG:\n        raise Wrong\n\nWRONG = False\n"
+    )
+    stack = own_stack(reload=True, before_load="chalicelib.compiler:main")
+    text = (project / "chalicelib" / "compiler.py").read_text()
+    (project / "chalicelib" / "compiler.py").write_text(text.replace("WRONG = False", "WRONG = True"))
+    eventually(lambda: stack.ask("status")["error"])
+    shown = stack.console().split("the app cannot be loaded:\n")[1].splitlines()
+    assert shown[:2] == ["tasks/a.yaml:3: tasks[0].titel: unknown key (did you mean title?)", "tasks/a.yaml:9: x: is missing"]
+    assert "Traceback" not in stack.console()
+    assert httpx.get(f"{stack.url}/hello/bob").json()["text"] == "hello bob"
+
+
 def test_the_hook_runs_before_each_load(own_stack: Any, project: Path) -> None:
     (project / "chalicelib" / "compiler.py").write_text(
         "from pathlib import Path\n\ndef main():\n    with Path('chalicelib/catalog.json').open('a') as f:\n        f.write('x')\n"

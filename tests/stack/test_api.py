@@ -123,7 +123,16 @@ def test_bad_body_is_400(door: Door, body: bytes) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/runs?limit=0", "/runs?limit=x", "/runs?status=odd", "/runs?since=yesterday", "/runs?cursor=x", "/tasks?status=odd"],
+    [
+        "/runs?limit=0",
+        "/runs?limit=x",
+        "/runs?limit=%C2%B2",
+        "/runs?limit=" + "1" * 5000,
+        "/runs?status=odd",
+        "/runs?since=yesterday",
+        "/runs?cursor=x",
+        "/tasks?status=odd",
+    ],
 )
 def test_bad_query_is_400(door: Door, path: str) -> None:
     problem(door.http.get(path), 400)

@@ -8,7 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -26,7 +26,7 @@ def test_first_line_is_seen_within_a_second_of_the_start(door: Door, capsys: pyt
     times = []
     for _ in range(3):  # the best of three: this is about us, not about what else the machine does
         began = time.monotonic()
-        follower = Follower(door.start("lines", count=20, every=0.1)["websocket_url"])
+        follower = Follower(door.start("lines", count=5, every=0.1)["websocket_url"])
         follower.connect()
         assert follower.read(SLOW, until="line")
         times.append(time.monotonic() - began)
@@ -96,7 +96,7 @@ def test_follower_of_a_finished_run_gets_all_of_it(door: Door) -> None:
     late = Follower(run["websocket_url"] + "&after=4")
     late.connect()
     assert late.socket is not None
-    assert [event["seq"] for event in json.loads(late.socket.recv(SLOW))["events"]][0] == 5
+    assert json.loads(late.socket.recv(SLOW))["events"][0]["seq"] == 5
     late.close()
 
 
@@ -121,9 +121,13 @@ def test_follow_again_unfollow_and_ping_on_one_connection(door: Door) -> None:
 def test_connection_cannot_follow_a_run_that_its_ticket_is_not_for(door: Door) -> None:
     mine, other = door.done("lines", count=2), door.done("secretive", password="open sesame")
     with connect(f"{mine['websocket_url']}&after={mine['seq']}", open_timeout=20) as socket:
-        socket.send(json.dumps({"action": "follow", "run_id": other["id"], "after": 0}))
-        said = json.loads(socket.recv(SLOW))
-    assert said.get("type") == "error", said
+        asked = {"action": "follow", "run_id": other["id"], "after": 0}
+        for ticket in ({}, {"ticket": "nonsense"}, {"ticket": ticket_of(mine["websocket_url"])}):
+            socket.send(json.dumps(asked | ticket))
+            said = json.loads(socket.recv(SLOW))
+            assert said.get("type") == "error", said
+        socket.send(json.dumps(asked | {"ticket": ticket_of(other["websocket_url"])}))
+        assert json.loads(socket.recv(SLOW))["events"][0]["seq"] == 1
 
 
 def test_connecting_starts_nothing(door: Door) -> None:
@@ -156,6 +160,13 @@ def test_queued_run_shows_that_it_waits(narrow: Door) -> None:
     assert whole(follower.events)
     assert follower.lines == ["hello world"]
     eventually(lambda: not narrow.slots())
+
+
+@pytest.mark.parametrize("after", ["x", "-1", "²", "1" * 5000])
+def test_odd_place_to_begin_is_refused(door: Door, after: str) -> None:
+    with pytest.raises(InvalidStatus) as refused, connect(f"{door.done('hello')['websocket_url']}&after={quote(after)}"):
+        pass
+    assert refused.value.response.status_code == 400
 
 
 @pytest.mark.parametrize("ticket", [None, "", "nonsense", "another's"])

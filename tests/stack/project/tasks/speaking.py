@@ -60,8 +60,10 @@ def secretive(password: Annotated[str, Param(secret=True)], user: str = "ann") -
 
 
 @task
-def leaking(password: Annotated[str, Param(secret=True)]) -> None:
+def leaking(run: Run, password: Annotated[str, Param(secret=True)]) -> None:
     """Puts a secret into its error."""
+    run.progress(0.5, f"trying {password}")
+    run.log(f"{password}?", level="warning")
     raise StepError(f"login with {password} failed")
 
 

@@ -1,0 +1,152 @@
+// The terminal: a run's lines in xterm.js, numbered, under a policy that allows no inline style.
+import { Terminal } from "./xterm.mjs";
+import { FitAddon } from "./addon-fit.mjs";
+import { SearchAddon } from "./addon-search.mjs";
+
+const KEPT = 100000; // rows
+const THEME = {
+  background: "#14161c", foreground: "#d9dce3", cursor: "#14161c", selectionBackground: "#3a4668",
+  black: "#6b7280", red: "#ff8a84", green: "#7fd39b", yellow: "#e8c06a", blue: "#8fb4ff", magenta: "#d6a4ff", cyan: "#78d3dd", white: "#d9dce3",
+  brightBlack: "#9aa1ae", brightRed: "#ffaba5", brightGreen: "#a3e5b8", brightYellow: "#f3d68b", brightBlue: "#b3ccff", brightMagenta: "#e5c6ff", brightCyan: "#a5e6ec", brightWhite: "#ffffff",
+};
+const GREY = "\x1b[38;5;246m";
+const RESET = "\x1b[0m";
+const LEVELS = { warning: "\x1b[33m", error: "\x1b[31m", critical: "\x1b[31m", debug: GREY };
+
+// xterm.js writes <style> elements and style attributes, which `style-src 'self'` forbids. What it writes goes into
+// constructed style sheets and the elements' style objects instead: the same rules, and the policy stays strict.
+const make = document.createElement.bind(document);
+document.createElement = (name, options) => {
+  const element = make(name.toLowerCase() === "style" ? "meta" : name, options);
+  if (name.toLowerCase() === "style") {
+    const sheet = new CSSStyleSheet();
+    document.adoptedStyleSheets.push(sheet);
+    Object.defineProperty(element, "textContent", { set: (text) => sheet.replaceSync(text), get: () => "" });
+  }
+  return element;
+};
+const setAttribute = Element.prototype.setAttribute;
+Element.prototype.setAttribute = function (name, value) {
+  if (name === "style") this.style.cssText = value;
+  else setAttribute.call(this, name, value);
+};
+
+export class Output {
+  constructor(element) {
+    this.events = []; // every line: {seq, at, text, stream, level}
+    this.times = false;
+    this.following = true;
+    this.onScroll = () => {};
+    const family = getComputedStyle(document.documentElement).getPropertyValue("--mono");
+    this.terminal = new Terminal({
+      disableStdin: true, cursorBlink: false, cursorInactiveStyle: "none", convertEol: true, scrollback: KEPT, fontFamily: family,
+      fontSize: 12.5, lineHeight: 1.25, theme: THEME, minimumContrastRatio: 4.5, screenReaderMode: false, tabStopWidth: 4,
+    });
+    this.fit = new FitAddon();
+    this.search = new SearchAddon();
+    this.terminal.loadAddon(this.fit);
+    this.terminal.loadAddon(this.search);
+    this.terminal.open(element);
+    this.fit.fit();
+    new ResizeObserver(() => this.fit.fit()).observe(element);
+    this.terminal.textarea.setAttribute("aria-label", "Output of the run");
+    this.terminal.textarea.readOnly = true;
+    // Tab leaves the terminal, and Ctrl+C copies.
+    this.terminal.attachCustomKeyEventHandler((event) => event.key !== "Tab" && !((event.ctrlKey || event.metaKey) && "cfa".includes(event.key)));
+    element.addEventListener("wheel", () => requestAnimationFrame(() => this.#scrolled()), { passive: true });
+    this.terminal.onScroll(() => this.#scrolled());
+    element.addEventListener("pointerup", () => setTimeout(() => this.#scrolled(), 50));
+  }
+
+  add(events) {
+    let text = "";
+    for (const event of events) {
+      this.events.push(event);
+      text += this.#row(event);
+    }
+    const place = this.terminal.buffer.active.viewportY;
+    this.terminal.write(text, () => {
+      if (this.following) this.terminal.scrollToBottom();
+      else this.terminal.scrollToLine(place);
+    });
+  }
+
+  #row(event) {
+    const colour = event.stream === "stderr" ? "\x1b[38;5;217m" : event.stream === "log" ? LEVELS[event.level] ?? "\x1b[34m" : "";
+    const at = this.times ? `${new Date(event.at).toLocaleTimeString(undefined, { hour12: false })}.${event.at.slice(20, 23)} ` : "";
+    // Text may move the cursor within its line only: a carriage return or a clear must not eat what others said.
+    const text = event.text.replace(/\r(?!$)|\x1b\[[0-9;?]*[A-HJKSTfhlnsu]|\x1b[c78DEM]|\x1b[\]P^_X][^\x07\x1b]*(\x07|\x1b\\)?/g, "").replace(/[\r\n]+$/, "");
+    return `${RESET}${GREY}${String(event.n).padStart(5)} ${at}${RESET} ${colour}${text}${RESET}\r\n`;
+  }
+
+  // Draw everything anew (timestamps, replay).
+  redraw(events = this.events) {
+    const all = this.events;
+    this.terminal.reset();
+    this.events = [];
+    this.add(events);
+    if (events !== all) return;
+  }
+
+  clear() {
+    this.terminal.reset();
+    this.events = [];
+  }
+
+  follow(on) {
+    this.following = on;
+    if (on) this.terminal.scrollToBottom();
+  }
+
+  #scrolled() {
+    const buffer = this.terminal.buffer.active;
+    const end = buffer.viewportY >= buffer.baseY;
+    if (end !== this.following) {
+      this.following = end;
+      this.onScroll(end);
+    }
+  }
+
+  find(text, back = false) {
+    if (!text) return this.search.clearDecorations();
+    this.follow(false);
+    this.onScroll(false);
+    return back ? this.search.findPrevious(text) : this.search.findNext(text);
+  }
+
+  // The number of the line at a row; wrapped rows belong to the line above.
+  #numberAt(row) {
+    const buffer = this.terminal.buffer.active;
+    while (row > 0 && buffer.getLine(row)?.isWrapped) row -= 1;
+    return parseInt(buffer.getLine(row)?.translateToString(true, 0, 8) ?? "", 10) || 0;
+  }
+
+  topLine() {
+    return this.#numberAt(this.terminal.buffer.active.viewportY);
+  }
+
+  // Scroll to a line and mark it: rows are in order, so the row is found by halving.
+  show(number) {
+    let low = 0;
+    let high = this.terminal.buffer.active.length - 1;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const found = this.#numberAt(middle) || Infinity;
+      if (found < number) low = middle + 1;
+      else high = middle;
+    }
+    this.follow(false);
+    this.onScroll(false);
+    this.terminal.scrollToLine(Math.max(0, low - 3));
+    this.terminal.select(0, low, this.terminal.cols);
+  }
+
+  selectionOrAll() {
+    return this.terminal.getSelection() || this.text();
+  }
+
+  text(colours = false) {
+    const plain = (text) => text.replace(/\x1b(?:\[[0-9;:?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])/g, "");
+    return this.events.map((event) => (colours ? event.text : plain(event.text)) + "\n").join("");
+  }
+}
