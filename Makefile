@@ -32,7 +32,7 @@ fmt: $(STAMPS)/dev ## format, and fix what can be fixed by itself
 compile: $(STAMPS)/local $(STAMPS)/project ## write chalicelib/catalog.json and .chalice/config.json
 	@$(BIN)/nightshift compile
 
-docs: $(STAMPS)/local $(STAMPS)/project ## write the generated parts of docs/reference from the code
+docs: $(STAMPS)/local $(STAMPS)/project ## write the generated parts of docs from the code
 	@$(BIN)/python scripts/docs.py
 
 bench: $(STAMPS)/dev $(STAMPS)/project node_modules/.nightshift-tests ## measure

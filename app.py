@@ -43,8 +43,8 @@ def _answer(route: Route, params: dict[str, str]) -> Response:
     from chalicelib.api.http import Reply, call, problem
     from chalicelib.domain.errors import NightshiftError
 
-    request = _request(params)
     try:
+        request = _request(params)
         if not route.public:
             check_token(request.services, request.headers)
         reply: Reply = call(route.handler, request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -27,6 +28,7 @@ def services() -> Services:
         s3=lambda: client("s3"),
         log=logger(settings),
         clients=client,
+        now=_clock(),
     )
 
 
@@ -59,6 +61,20 @@ def logger(settings: Settings) -> Any:
     from aws_lambda_powertools.logging.logger import Logger
 
     return Logger(service="nightshift", level="DEBUG" if settings.debug else settings.log_level)
+
+
+def _clock() -> Callable[[], int]:
+    """The time. On the laptop NIGHTSHIFT_CLOCK_FILE may hold an offset in ms, which moves days within a test."""
+    import os
+    from pathlib import Path
+
+    from chalicelib.domain.clock import now_ms
+
+    named = os.environ.get("NIGHTSHIFT_CLOCK_FILE")
+    if not named:
+        return now_ms
+    file = Path(named)
+    return lambda: now_ms() + int(file.read_text() or 0)
 
 
 class _Invoke:

@@ -1,4 +1,4 @@
-"""Writes the generated parts of docs/reference/ from the code; `--check` only says whether they are stale.
+"""Writes the generated parts of docs/ from the code; `--check` only says whether they are stale.
 
     python scripts/docs.py [--check]
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ROOT / "docs" / "reference"
+PAGES = [ROOT / "docs" / "architecture.md", *sorted((ROOT / "docs" / "reference").glob("*.md"))]
 PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 sys.path.insert(0, str(ROOT))
@@ -154,6 +154,13 @@ def commands() -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
+def layout() -> str:
+    """The table's keys, as the store's docstring has them."""
+    from chalicelib import store
+
+    return "".join(line + "\n" for line in (store.__doc__ or "").splitlines() if line.startswith("|"))
+
+
 def option_row(option: Any) -> list[str]:
     """`--arg`, `-a` | default | help of one option or argument."""
     names = ", ".join(code(n) for n in [*option.opts, *option.secondary_opts])
@@ -233,13 +240,13 @@ def first_line(text: str | None) -> str:
 
 PARTS: dict[str, Callable[[], str]] = {
     part.__name__: part
-    for part in (settings, routes, pages, schemas, errors, task, parameter, window, changeable, processors, commands)
+    for part in (settings, routes, pages, schemas, errors, task, parameter, window, changeable, processors, commands, layout)
 }
 
 
 def main() -> int:
     stale = []
-    for path in sorted(PAGES.glob("*.md")):
+    for path in PAGES:
         before = path.read_text(encoding="utf-8")
         after = PART.sub(lambda found: f"{found[1]}\n{PARTS[found[2]]().rstrip()}\n\n{found[3]}", before)
         if after != before:

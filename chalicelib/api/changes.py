@@ -19,6 +19,7 @@ def put_task(request: Request) -> Reply:
     """A task made at run time, or a deleted one of the code brought back (an empty body)."""
     services, task_id = request.services, request.params["task_id"]
     body = request.body(WRITABLE)
+    services.registry.refresh()
     if task_id in services.catalog.tasks:
         if body or not services.registry.changes_of(task_id).get("deleted"):
             says = "is a task of the code: change it there, or PATCH it; an empty PUT brings it back when it was deleted"
@@ -33,6 +34,7 @@ def put_task(request: Request) -> Reply:
 def patch_task(request: Request) -> Reply:
     """Change some fields; null puts a field back to its default."""
     services, task_id = request.services, request.params["task_id"]
+    services.registry.refresh()
     task = services.registry.task(task_id)
     body = request.body(set(CHANGEABLE))
     whole = _as_json(task, exclude_defaults=True, exclude={"function", "modules", "source"})
@@ -50,6 +52,7 @@ def patch_task(request: Request) -> Reply:
 def delete_task(request: Request) -> Reply:
     """Gone from every list; its runs stay until their retention is over, and active ones go on."""
     services, task_id = request.services, request.params["task_id"]
+    services.registry.refresh()
     services.registry.task(task_id)
     _change(request, {"deleted": True} if task_id in services.catalog.tasks else None)
     return Reply("", 204)
@@ -64,8 +67,13 @@ def _change(request: Request, change: dict[str, Any] | None) -> None:
 
 def _checked(request: Request, raw: dict[str, Any]) -> Task:
     from chalicelib.catalog.checks import check_task
+    from chalicelib.catalog.relations import check_relations
 
-    task, faults = check_task(raw, request.services.catalog.pipelines)
+    services = request.services
+    task, faults = check_task(raw, services.catalog.pipelines, services.settings.time_zone)
+    if task is not None and not faults:
+        settings = services.settings
+        faults = check_relations(task, services.registry.tasks(), settings.pools, settings.max_concurrent_tasks)
     if task is None or faults:
         errors = [FieldError(".".join(str(p) for p in f.path) or "body", _says(f.message, f.hint)) for f in faults]
         raise InvalidArgumentsError("the task is not right: " + "; ".join(f"{e.field} {e.message}" for e in errors), errors)

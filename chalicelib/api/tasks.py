@@ -24,6 +24,7 @@ MOST_KEY = 200
 def list_tasks(request: Request) -> Reply:
     """Three queries, however many tasks there are."""
     services = request.services
+    services.registry.refresh()
     wanted = request.choice("status", STATUSES)
     states = list_task_states(services.table)
     active: dict[str, list[str]] = {}
@@ -100,6 +101,7 @@ def _instant(text: Any) -> int | None:
 def task_reply(request: Request, task_id: str, status: int = 200) -> Reply:
     """A task with its ETag."""
     services = request.services
+    services.registry.refresh()
     task = services.registry.task(task_id)
     active = [status for _run, _task, status in active_runs(services.table, task_id)]
     view = task_view(services, task, get_task_state(services.table, task_id), active, services.now())

@@ -127,8 +127,9 @@ def parameter_view(parameter: Parameter) -> dict[str, Any]:
 
 
 def _status(task: CatalogTask, state: TaskState, active: list[str]) -> str:
-    if active:
-        return "running" if "running" in active else "queued"
+    for status in ("running", "queued"):
+        if status in active:
+            return status
     if not task.enabled:
         return "disabled"
     return state.last_status or "scheduled"

@@ -22,9 +22,14 @@ def find_project(start: Path | None = None) -> Path:
 def compile_for_stack() -> None:
     """Compile the project to NIGHTSHIFT_CATALOG. The local stack runs this in a fresh process before it loads the code.
 
-    Raises `DefinitionErrors`; the stack then goes on with the code it has.
+    Raises DefinitionErrors or SettingsError; the stack then goes on with the code it has.
     """
+    import os
+
     from chalicelib.catalog.compile import compile_catalog
     from chalicelib.catalog.load import catalog_path
 
-    compile_catalog(find_project(), output=catalog_path())
+    from chalicelib.settings import load_settings
+
+    report = compile_catalog(find_project(), output=catalog_path())
+    load_settings(report.catalog.settings, os.environ)

@@ -11,7 +11,7 @@ from chalicelib.cli.command import CommandError, connect, output
 
 def runs(
     ctx: typer.Context,
-    task: Annotated[str | None, typer.Argument(metavar="[TASK]", help="Only of this task.", show_default=False)] = None,
+    task: Annotated[str | None, typer.Argument(metavar="TASK", help="Only of this task.", show_default=False)] = None,
     status: Annotated[str | None, typer.Option(help="Only with this status.")] = None,
     since: Annotated[str | None, typer.Option(help="Only from this instant (UTC) on: 2025-01-31T10:00Z.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,

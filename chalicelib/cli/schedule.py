@@ -19,7 +19,7 @@ DAY_MS = 86_400_000
 
 def next_fires(
     ctx: typer.Context,
-    task: Annotated[str | None, typer.Argument(metavar="[TASK]", help="Only this task's.", show_default=False)] = None,
+    task: Annotated[str | None, typer.Argument(metavar="TASK", help="Only this task's.", show_default=False)] = None,
     days: Annotated[int, typer.Option(min=1, max=31, help="How far ahead.")] = 1,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
 ) -> None:

@@ -119,9 +119,12 @@ def parse(text: str) -> Cron:
     )
 
 
+@lru_cache(maxsize=256)
 def weekdays_of(text: str) -> frozenset[int]:
     """The days of `MON-FRI` or `SAT,SUN`, 0 is Sunday. Raises ValueError, with an example of a right one."""
-    field = ",".join(_term(term, *_FIELDS[4]) for term in text.upper().replace(" ", "").split(","))
+    if nth := _NTH_DAY.search(text.upper()):
+        raise ValueError(f"'{nth[0]}' is no day of each week: 0-7 or SUN-SAT, like MON-FRI or SAT,SUN")
+    field = _field(text.upper().replace(" ", ""), *_FIELDS[4])
     return parse(f"0 0 * * {field}").weekdays.all
 
 

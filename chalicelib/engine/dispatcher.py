@@ -135,7 +135,7 @@ def _decide(services: Services, task: CatalogTask, fire: Fire, behind: int) -> t
     if task.overlap == "skip" and _is_active(services, task):
         return "skipped", "overlap: the run before is still active"
     try:
-        check_rates(services, task)
+        check_rates(services, task, run_id_of(fire.at, task.id))
     except RateLimitedError as error:
         return "skipped", f"rate limited: {error.message}"
     return "ran", "" if late <= ON_TIME_MS else f"caught up, {iso(services.now())}"

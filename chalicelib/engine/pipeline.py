@@ -16,7 +16,14 @@ from chalicelib.store.codec import to_json
 
 MOST_TRACEBACK = 20_000  # characters
 MOST_OUTPUT = 4_000  # characters of JSON up to which a step's record shows its output; the result has it anyway
-ENGINE_FILES = ("chalicelib/engine/", "awslambdaric/", "pydantic/")
+ENGINE_FILES = (
+    "chalicelib/engine/",
+    "chalicelib/processors/python.py",
+    "chalicelib/catalog/",
+    "awslambdaric/",
+    "pydantic/",
+    "importlib",
+)
 
 
 class PipelineFailed(Exception):

@@ -93,6 +93,10 @@ class Registry:
             raise ChangedMeanwhileError(f"'{task_id}' was changed at this very moment: read it again")
         self._refresh(force=True)
 
+    def refresh(self) -> None:
+        """Read what was changed now, rather than within seconds."""
+        self._refresh(force=True)
+
     def etag(self, task_id: str) -> str:
         """What a task is, in a word: another catalog or another change gives another."""
         return f'"{self.services.catalog.digest[:12]}-{self._changes.get(task_id, ({}, 0))[1]}"'

@@ -44,9 +44,9 @@ def start(
     task = services.registry.task(task_id)
     if not task.enabled:
         raise TaskDisabledError(f"task '{task_id}' is disabled; enable it first")
-    check_rates(services, task)
     later = at is not None and at > services.now()
     run = new_run(services, task, args, trigger, retry_of=retry_of, fire_at=at, scheduled=later)
+    check_rates(services, task, idempotency_key or run.id)
     there = runs.put_new_run(services.table, run, idempotency_key)
     if there.id != run.id:
         return there  # the run that this key made before: its starter, or the sweeper, takes care of it

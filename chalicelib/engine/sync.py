@@ -24,7 +24,7 @@ def sync(services: Services) -> list[str]:
     for part, bring in (("functions", configure_functions), ("timetable", sync_timetable)):
         if digests.get(part) != services.catalog.digest:
             bring(services)
-            note_synced(services.table, part, services.catalog.digest)
+            note_synced(services.table, part, services.catalog.digest, digests.get(part, ""))
             done.append(part)
     return done
 

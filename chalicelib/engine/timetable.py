@@ -37,6 +37,7 @@ def sync_timetable(services: Services) -> None:
     from chalicelib.domain.cadence import rules_for
     from chalicelib.engine.rules import CadenceRules
 
+    services.registry.refresh()
     tasks = services.registry.tasks()
     known = plans.list_plans(services.table)
     for task_id in sorted({*tasks, *known}):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -45,7 +46,14 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         auto_reload=False,
     )
-    found.filters |= {"relative": relative, "clock": clock, "duration": text_of, "plain": without_ansi, "short": short}
+    found.filters |= {
+        "relative": relative,
+        "clock": clock,
+        "in_zone": in_zone,
+        "duration": text_of,
+        "plain": without_ansi,
+        "short": short,
+    }
     return found
 
 
@@ -62,6 +70,11 @@ def relative(instant: str, now: int) -> str:
 def clock(instant: str) -> str:
     """`2026-01-31 02:00:00 UTC`."""
     return _moment(instant).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def in_zone(instant: str, zone: str) -> str:
+    """`Mon 02 Feb, 02:00` on the clocks of a zone."""
+    return _moment(instant).astimezone(ZoneInfo(zone)).strftime("%a %d %b, %H:%M")
 
 
 def without_ansi(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 ROWS, COLUMNS, NODES, DEPTH = 200, 24, 400, 12
+NOTHING = "–"
 
 
 def blocks(result: Any) -> list[dict[str, Any]]:
@@ -31,15 +32,20 @@ def is_table(value: Any) -> bool:
 
 
 def _table(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    columns = list(dict.fromkeys(key for row in rows for key in row))[:COLUMNS]
-    shown = [[_cell(row.get(column)) for column in columns] for row in rows[:ROWS]]
+    names = list(dict.fromkeys(key for row in rows for key in row))[:COLUMNS]
+    shown = [[_cell(row.get(name)) for name in names] for row in rows[:ROWS]]
+    columns = [{"name": name, "number": _is_numeric([row[n] for row in shown])} for n, name in enumerate(names)]
     return {"kind": "table", "name": name, "columns": columns, "rows": shown, "more": max(0, len(rows) - ROWS)}
+
+
+def _is_numeric(cells: list[dict[str, Any]]) -> bool:
+    return any(c["number"] for c in cells) and all(c["number"] or c["text"] == NOTHING for c in cells)
 
 
 def _cell(value: Any) -> dict[str, Any]:
     """`{text, number}`: numbers stand on the right."""
     if value is None:
-        return {"text": "–", "number": False}
+        return {"text": NOTHING, "number": False}
     if isinstance(value, bool):
         return {"text": "true" if value else "false", "number": False}
     if isinstance(value, dict | list):

@@ -194,6 +194,7 @@ class Stack:
 
             assert self.options.template is not None
             jobs.append(asyncio.ensure_future(watch(self.options.project_dir, self.options.template, self._changed)))
+            await asyncio.sleep(0)  # it watches from its first step on: what is changed after "ready" is seen
         if self.options.on_ready is not None:
             self.options.on_ready(self.options.url)
         else:

@@ -32,6 +32,7 @@ LIBRARIES = (
     "boto3", "boto3.dynamodb.types", "botocore.retries.standard", "botocore.retries.adaptive", "pydantic", "chalice",
     "awslambdaric.bootstrap", "aws_lambda_powertools.logging", "yaml", "jinja2", "cronsim", "ulid", "zoneinfo",
     "http.client", "concurrent.futures", "multiprocessing", "decimal", "uuid", "ctypes", "urllib3",
+    "difflib", "encodings.idna", "resource",
 )  # fmt: skip
 SERVICES = ("dynamodb", "lambda", "s3", "events", "apigatewaymanagementapi", "sns")
 
@@ -46,6 +47,15 @@ def warm_up(extra: list[str]) -> None:
         except ImportError:
             continue
     del sys.modules["runtime_client"]
+    with contextlib.suppress(ImportError):
+        # pydantic imports itself piece by piece as it is used, and looks for plugins with the first model
+        import pydantic
+
+        class _Model(pydantic.BaseModel):
+            number: int = pydantic.Field(0, ge=0)
+
+        _Model.model_validate({}).model_dump(by_alias=True)
+        _Model.model_json_schema()
     import boto3
     from botocore import loaders
 

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from tests.faults.scenarios import SCENARIOS
-from tests.faults.world import Fault, World, stepped
+from tests.faults.world import Coroutine, Fault, World, stepped
 
 MODES = ("before", "after", "twice", "lost", "refused")
-WAYS = 60_000
 
 
 @pytest.fixture(autouse=True)
@@ -47,11 +46,11 @@ def tell(name: str, fault: Fault, requests: list[str], error: BaseException) -> 
     return f"{name}: {fault.mode} request {fault.at} ({requests[fault.at - 1]}): {error}"
 
 
-def exhaust(name: str, make: Callable[[], World] = World) -> tuple[int, list[str]]:
+def exhaust(name: str, make: Callable[[], World] = World, reports: tuple[bool, ...] = (True, False)) -> tuple[int, list[str]]:
     """Every fault of one scenario, with and without Lambda's reports of crashes. The cases, and what went wrong."""
     requests, _ = crash(name, None, make=make)
     cases, wrong = 0, []
-    for reporting in (True, False):
+    for reporting in reports:
         for fault_of in every_fault(requests):
             fault = fault_of()
             cases += 1
@@ -63,18 +62,47 @@ def exhaust(name: str, make: Callable[[], World] = World) -> tuple[int, list[str
     return cases, wrong
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
-def test_any_one_fault_at_any_request_is_mended(name: str, record_property: Any) -> None:
-    cases, wrong = exhaust(name)
-    record_property("cases", cases)
+def exhaust_and_tell(name: str, **options: Any) -> None:
+    cases, wrong = exhaust(name, **options)
     print(f"{name}: {cases} cases")
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_any_one_fault_at_any_request_is_mended(name: str) -> None:
+    # Without reports the sweeper has the most to do.
+    exhaust_and_tell(name, reports=(False,))
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_any_one_fault_at_any_request_is_mended_with_reports_too(name: str) -> None:
+    exhaust_and_tell(name)
 
 
 @pytest.mark.parametrize("name", [n for n in SCENARIOS if not n.startswith(("sweep_", "report_", "later_"))])
 def test_without_faults_nobody_waits_for_the_sweeper(name: str) -> None:
     _, sweeps = crash(name, None)
     assert sweeps <= (1 if name == "retry_queued_for_later" else 0)
+
+
+def no_answer_fails_no_run() -> None:
+    """A flush whose answer is lost, or that came twice or not at all, costs the run nothing as long as it is at work."""
+    name = "finish_with_much_output_and_a_follower"
+    requests, _ = crash(name, None)
+    last = [at for at, label in enumerate(requests, 1) if label == "update_item RUN"][4]  # the claim, then four flushes
+    for at, label in enumerate(requests[1:last], 2):
+        if label in ("update_item RUN", "put_item RUN"):
+            for mode in ("twice", "lost", "refused"):
+                world = World()
+                act = SCENARIOS[name](world)
+                act(world.process("act", Fault(at, mode)))
+                assert [run.status for run in world.all_runs()] == ["completed"], f"{mode} {at}"
+                assert not world.violations
+
+
+def test_a_flush_without_an_answer_fails_no_run() -> None:
+    no_answer_fails_no_run()
 
 
 def asides(world: World) -> dict[str, Callable[[], None]]:
@@ -102,12 +130,13 @@ def asides(world: World) -> dict[str, Callable[[], None]]:
         "a stop of everything": stop_all,
         "a delivery": deliver_one,
         "all deliveries": world.deliver_all,
-        "two starts": start_some,
+        "three starts": start_some,
+        "a heavy start": lambda: world.start("pooled") and None,
         "a start, deliveries, a stop": lambda: (start_some(), deliver_one(), stop_all(), world.deliver_all())[0],
     }
 
 
-HARMLESS = ("a delivery", "all deliveries", "two starts", "a stop of everything")
+HARMLESS = ("a delivery", "all deliveries", "three starts", "a heavy start", "a stop of everything")
 
 
 def interleave(name: str, at: int, what: str, make: Callable[[], World] = World) -> None:
@@ -122,16 +151,77 @@ def interleave(name: str, at: int, what: str, make: Callable[[], World] = World)
         assert sweeps == 0, "somebody waited for the sweeper, though nothing went wrong"
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
-def test_anything_may_happen_between_two_requests(name: str) -> None:
+def interleave_all(name: str, every: int = 1) -> int:
     requests, _ = crash(name, None)
     cases, wrong = 0, []
     for at in range(1, len(requests) + 1):
         for what in asides(World()):
             cases += 1
+            if cases % every:
+                continue
             try:
                 interleave(name, at, what)
             except Exception as error:
                 wrong.append(f"{name}: {what} before request {at} ({requests[at - 1]}): {error}")
-    print(f"{name}: {cases} cases")
+    print(f"{name}: {cases // every} cases")
     assert not wrong, "\n".join(wrong)
+    return cases // every
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_some_things_may_happen_between_two_requests(name: str) -> None:
+    interleave_all(name, every=5)
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_anything_may_happen_between_two_requests(name: str) -> None:
+    interleave_all(name)
+
+
+def overlap(name: str, at: int, steps: int, make: Callable[[], World] = World) -> None:
+    """The scenario's process rests before a request; two seconds later a sweep, then another process begins and rests after some
+    requests of its own; then the first ends, then the second."""
+    world = make()
+    act = SCENARIOS[name](world)
+    first = Coroutine(world, "act", act)
+    for _ in range(at - 1):
+        first.step()
+    world.clock += 2_000
+    world.sweep()
+    second = Coroutine(world, "runner", world.deliver) if world.inbox else None
+    for _ in range(steps):
+        if second:
+            second.step()
+    first.finish()
+    if second:
+        second.finish()
+    world.settle()
+    world.check()
+
+
+def overlap_all(name: str, every: int = 1) -> None:
+    requests, _ = crash(name, None)
+    cases, wrong = 0, []
+    for at in range(1, len(requests) + 1):
+        for steps in range(6):
+            cases += 1
+            if cases % every:
+                continue
+            try:
+                overlap(name, at, steps)
+            except Exception as error:
+                wrong.append(f"{name}: at request {at} ({requests[at - 1]}), the other one {steps} on: {error}")
+    print(f"{name}: {cases // every} cases")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_two_processes_may_overlap_in_some_ways(name: str) -> None:
+    overlap_all(name, every=5)
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_two_processes_may_overlap_in_any_way(name: str) -> None:
+    overlap_all(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from infra.local.chaos import RATES, Chaos
 from infra.local.options import StackError
 from infra.local.testing import LocalStack
 
-from .conftest import eventually, note
+from .conftest import alive, eventually, note
 
 pytestmark = pytest.mark.stack
 ALWAYS = 1.0
@@ -85,10 +86,11 @@ def test_events_are_lost_but_those_of_rules_are_not(own_stack: Any) -> None:
 
 def test_workers_are_killed(own_stack: Any) -> None:
     stack = only(own_stack, "kill=1")
-    stack.client("lambda").invoke(FunctionName="work", Payload=b"{}")  # warm
-    event(stack, {"do": "sleep", "seconds": 2.9})
+    for _ in range(4):
+        event(stack, {"do": "sleep", "seconds": 2.9})
     eventually(lambda: stack.ask("chaos")["counts"].get("kill"))
-    eventually(lambda: "signal: killed" in stack.log("work") or not stack.worker_pids("work"))
+    pid = int(re.search(r"chaos: kill: work, pid (\d+) after", stack.console())[1])  # type: ignore[index]
+    eventually(lambda: not alive(pid))
 
 
 @pytest.mark.parametrize(

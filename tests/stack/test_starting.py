@@ -73,7 +73,7 @@ def test_same_key_with_other_arguments_is_409(door: Door) -> None:
 
 def test_same_key_of_another_task_is_another_run(door: Door) -> None:
     key = uuid4().hex
-    assert door.start("hello", key)["run_id"] != door.start("table", key)["run_id"]
+    assert door.start("hello", key)["run_id"] != door.start("lines", key)["run_id"]
 
 
 def test_eight_starts_at_once_with_one_key_are_one_run(door: Door) -> None:

@@ -15,7 +15,7 @@ LAST_LINES = 200  # events that a page without scripts shows
 
 
 def show(visit: Visit) -> View:
-    """JSON: as GET /run/{id}. The fragment `summary` is the page without its terminal."""
+    """JSON: as GET /run/{id}. The fragment `parts` is what stands around the terminal."""
     services, run_id = visit.services, visit.request.params["run_id"]
     run = api.get_run(replace(visit.request, query={})).body
     if visit.wants_json:
@@ -38,7 +38,7 @@ def show(visit: Visit) -> View:
         "websocket": run["websocket_url"] or "",
         "run_id": run_id,
     }
-    return View("_summary.html" if visit.fragment == "summary" else "run.html", run, extra)
+    return View("_run_parts.html" if visit.fragment == "parts" else "run.html", run, extra)
 
 
 def stop(visit: Visit) -> Reply:

@@ -6,7 +6,7 @@ import { RunStream } from "./stream.js";
 import { Output } from "./terminal.js";
 
 const box = document.getElementById("console");
-const summary = document.getElementById("summary");
+let summary = document.getElementById("summary");
 const find = (name) => box.querySelector(`[data-${name}]`);
 const WORDS = { connecting: "connecting", live: "live", polling: "polling", lost: "connection lost", finished: "finished" };
 
@@ -50,11 +50,12 @@ async function refresh() {
   refreshing ??= (async () => {
     await new Promise((resolve) => setTimeout(resolve, 60));
     try {
-      const answer = await fetch(box.dataset.pageUrl, { headers: { "X-Fragment": "summary", Accept: "text/html" } });
+      const answer = await fetch(box.dataset.pageUrl, { headers: { "X-Fragment": "parts", Accept: "text/html" } });
       if (!answer.ok) return;
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-      summary.replaceChildren(...fresh.body.childNodes);
-      tellTimes(summary);
+      for (const id of ["summary", "details"]) document.getElementById(id).replaceWith(fresh.getElementById(id));
+      summary = document.getElementById("summary");
+      tellTimes(document.getElementById("main"));
       if (!stream.done) gantt.draw(summary);
       const status = summary.querySelector("[data-status]").dataset.status;
       document.title = document.title.replace(/, \w+ ·/, `, ${status} ·`);
@@ -94,7 +95,7 @@ const two = (number) => String(number).padStart(2, "0");
 clock();
 setInterval(clock, 1000);
 
-summary.addEventListener("submit", async (event) => {
+document.addEventListener("submit", async (event) => {
   if (!event.target.querySelector("[data-stop]")) return;
   event.preventDefault();
   const button = event.submitter;
@@ -153,6 +154,7 @@ box.addEventListener("click", (event) => {
 // ---- afterwards ----
 let stopReplay = null;
 function finished() {
+  output.shrink();
   if (lines > 1) find("replay").hidden = find("replay-box").hidden = false;
 }
 find("replay").onclick = () => {

@@ -33,6 +33,7 @@ Element.prototype.setAttribute = function (name, value) {
 
 export class Output {
   constructor(element) {
+    this.element = element;
     this.events = []; // every line: {seq, at, text, stream, level}
     this.times = false;
     this.following = true;
@@ -61,8 +62,9 @@ export class Output {
   add(events) {
     let text = "";
     for (const event of events) {
+      // The break stands before each line, so that no empty one follows the last.
+      text += (this.events.length ? "\r\n" : "") + this.#row(event);
       this.events.push(event);
-      text += this.#row(event);
     }
     const place = this.terminal.buffer.active.viewportY;
     this.terminal.write(text, () => {
@@ -76,16 +78,24 @@ export class Output {
     const at = this.times ? `${new Date(event.at).toLocaleTimeString(undefined, { hour12: false })}.${event.at.slice(20, 23)} ` : "";
     // Text may move the cursor within its line only: a carriage return or a clear must not eat what others said.
     const text = event.text.replace(/\r(?!$)|\x1b\[[0-9;?]*[A-HJKSTfhlnsu]|\x1b[c78DEM]|\x1b[\]P^_X][^\x07\x1b]*(\x07|\x1b\\)?/g, "").replace(/[\r\n]+$/, "");
-    return `${RESET}${GREY}${String(event.n).padStart(5)} ${at}${RESET} ${colour}${text}${RESET}\r\n`;
+    return `${RESET}${GREY}${String(event.n).padStart(5)} ${at}${RESET} ${colour}${text}${RESET}`;
   }
 
   // Draw everything anew (timestamps, replay).
-  redraw(events = this.events) {
-    const all = this.events;
-    this.terminal.reset();
-    this.events = [];
+  redraw() {
+    const events = this.events;
+    this.clear();
     this.add(events);
-    if (events !== all) return;
+  }
+
+  // A finished run with few lines needs no tall window.
+  shrink() {
+    this.terminal.write("", () => {
+      const buffer = this.terminal.buffer.active;
+      const rows = Math.max(buffer.baseY + buffer.cursorY + 1, 3);
+      const height = this.element.querySelector(".xterm-screen").clientHeight / this.terminal.rows;
+      if (rows < this.terminal.rows) this.element.style.height = `${Math.ceil(height * (rows + 0.5)) + 12}px`;
+    });
   }
 
   clear() {

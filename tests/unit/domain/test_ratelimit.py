@@ -15,7 +15,9 @@ def test_rate_is_count_and_seconds(text: str, expected: tuple[int, int]) -> None
     assert parse_rate(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "10", "10/", "/minute", "0/minute", "-1/minute", "1.5/hour", "10/week", "ten/minute", "10 per minute"])
+@pytest.mark.parametrize(
+    "text", ["", "10", "10/", "/minute", "0/minute", "-1/minute", "1.5/hour", "10/week", "ten/minute", "10 per minute"]
+)
 def test_what_is_no_rate_is_refused_with_one_that_is(text: str) -> None:
     with pytest.raises(ValueError, match="write it like 10/minute"):
         parse_rate(text)

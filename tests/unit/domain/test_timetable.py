@@ -39,7 +39,7 @@ BAD = [
     ("0 0 * * L", "'L' is no day of week"),
     ("0 0 * * MON#6", "'MON#6' is no day of week: 0-7 or SUN-SAT"),
     ("0 0 * * 8L", "'8L' is no day of week"),
-    ("0 0 L-3 * *", "'L-3' is no day of month"),
+    ("0 0 L-3 * *", "'L' is no day of month"),
     ("0 0 WL * *", "'WL' is no day of month"),
     ("0 L * * *", "'L' is no hour"),
     ("0 0 15W * *", "'15W' is no day of month"),

@@ -79,7 +79,8 @@ def test_three_hours_without_a_dispatcher_end_as_catch_up_says(world: MakeWorld,
     assert [outcome for _, outcome in ledger(w, "hourly")] == expected
     assert all(reasons(w, "hourly")), "each one says why"
     plan = get_plan(w.table, "hourly")
-    assert plan is not None and plan.due_at == MONDAY + 4 * HOUR
+    assert plan is not None
+    assert plan.due_at == MONDAY + 4 * HOUR
 
 
 def test_a_fire_that_is_only_seconds_late_is_not_missed(world: MakeWorld) -> None:
