@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote
 
 import typer
 
-from chalicelib.cli.command import CommandError, global_options, output
+from chalicelib.cli.command import CommandError, UsageProblem, global_options, output
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,9 +34,15 @@ def up(
     """Serve everything on this machine: pages, API, WebSocket, schedules, tasks."""
     from chalicelib.cli.project import find_project
     from chalicelib.client.session import Session, write_session
+    from chalicelib.domain.errors import SettingsError
+    from chalicelib.settings import load_settings
     from infra.local import Options, StackError, serve
 
     out = output(ctx)
+    try:
+        load_settings(None, os.environ)
+    except SettingsError as error:
+        raise UsageProblem(error.message) from None
 
     def announce(url: str) -> None:
         token = options.token or ""

@@ -28,7 +28,6 @@ def compile_for_stack() -> None:
 
     from chalicelib.catalog.compile import compile_catalog
     from chalicelib.catalog.load import catalog_path
-
     from chalicelib.settings import load_settings
 
     report = compile_catalog(find_project(), output=catalog_path())

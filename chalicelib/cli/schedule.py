@@ -12,9 +12,11 @@ import typer
 from chalicelib.cli.command import UsageProblem, connect, output
 
 if TYPE_CHECKING:
+    from chalicelib.domain.model import Catalog
     from chalicelib.engine.simulation import Simulated
 
 DAY_MS = 86_400_000
+PLAIN_WRITES, PLAIN_READS = 20, 4  # units of a short run with a little output, as the tests count them
 
 
 def next_fires(
@@ -69,10 +71,9 @@ def simulate(
     out = output(ctx)
     usual = _usual_seconds(ctx)
     project = find_project()
-    after = _simulated(project, first, days, usual, seconds, out.as_json)
-    reports = {"after": _report(after, days)}
+    reports = {"after": _simulated(project, first, days, usual, seconds, out.as_json)}
     if before is not None:
-        reports = {"before": _report(_simulated(before, first, days, usual, seconds, out.as_json), days)} | reports
+        reports = {"before": _simulated(before, first, days, usual, seconds, out.as_json)} | reports
     if out.as_json:
         out.document(reports if before else reports["after"])
         return
@@ -92,7 +93,7 @@ def _usual_seconds(ctx: typer.Context) -> dict[str, float]:
     return {t["id"]: t["usual_seconds"] for t in tasks if t.get("usual_seconds")}
 
 
-def _simulated(where: Path, first: int, days: int, usual: dict[str, float], unknown: float, quiet: bool) -> Simulated:
+def _simulated(where: Path, first: int, days: int, usual: dict[str, float], unknown: float, quiet: bool) -> dict[str, Any]:
     from chalicelib.catalog.compile import compile_catalog
     from chalicelib.catalog.load import load_catalog
     from chalicelib.cli.project import find_project
@@ -107,7 +108,7 @@ def _simulated(where: Path, first: int, days: int, usual: dict[str, float], unkn
     known = {task_id: usual.get(task_id, unknown) for task_id in catalog.tasks}
     simulation = Simulation(Table(memory, name), catalog, load_settings(catalog.settings), known, first)
     with _bar(quiet) as told:
-        return simulation.run(first + days * DAY_MS, told)
+        return _report(simulation.run(first + days * DAY_MS, told), catalog)
 
 
 class _bar:
@@ -143,28 +144,33 @@ class _bar:
             self._progress.stop()
 
 
-def _report(done: Simulated, days: int) -> dict[str, Any]:
+def _report(done: Simulated, catalog: Catalog) -> dict[str, Any]:
     from chalicelib.domain.clock import iso
+    from chalicelib.domain.price import Usage, gb_seconds, price
 
     tasks = {}
+    usage = Usage()
     for task_id in sorted({*done.runs, *done.skipped}):
         waits = sorted(done.waits.get(task_id, []))
+        count, seconds = done.runs[task_id], done.busy_seconds[task_id]
+        usage += Usage(PLAIN_WRITES * count, PLAIN_READS * count, 2 * count, gb_seconds(catalog.tasks[task_id].memory, seconds))
         tasks[task_id] = {
-            "runs": done.runs[task_id],
+            "runs": count,
             "skipped": dict(done.skipped.get(task_id, {})),
-            "busy_seconds": round(done.busy_seconds[task_id], 1),
+            "busy_seconds": round(seconds, 1),
             "longest_wait_seconds": waits[-1] if waits else 0.0,
         }
     waits = sorted(w for found in done.waits.values() for w in found)
     return {
         "from": iso(done.from_ms),
         "to": iso(done.to_ms),
-        "days": days,
+        "days": (done.to_ms - done.from_ms) // DAY_MS,
         "fires": dict(done.fires),
         "runs": sum(done.runs.values()),
         "waited": sum(1 for w in waits if w > 0),
         "longest_wait_seconds": waits[-1] if waits else 0.0,
         "peak_slots": {name: {"slots": most, "limit": limit} for name, (most, limit) in sorted(done.peaks.items())},
         "busy_seconds": round(sum(done.busy_seconds.values()), 1),
+        "dollars": round(price(usage), 4),
         "tasks": tasks,
     }

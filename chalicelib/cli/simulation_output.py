@@ -25,6 +25,7 @@ def simulation_tables(reports: dict[str, dict[str, Any]]) -> Iterator[Table]:
     for name in sorted({n for r in shown for n in r["peak_slots"]}):
         whole.add_row(f"peak slots, {name}", *(_peak(r["peak_slots"].get(name)) for r in shown))
     whole.add_row("time at work", *(_seconds(r["busy_seconds"]) for r in shown))
+    whole.add_row("cost", *(f"${r['dollars']:.2f}" for r in shown))
     yield whole
     tasks = new_table(
         "Task", *(f"{heading} {column}".strip() for column in columns for heading in ("Runs", "Skipped", "Longest wait"))

@@ -146,8 +146,9 @@ def _watch(url: str, run_id: str, sequence: Sequence) -> Iterator[Event]:
                     socket.send(json.dumps({"action": "ping"}))
                     continue
             else:
-                silences = 0
-                yield from sequence.take(_events(frame, run_id))
+                events = _events(frame, run_id)
+                silences = 0 if events else silences  # a pong says that the connection lives, not that it is told anything
+                yield from sequence.take(events)
                 if sequence.done:
                     return
                 now = time.monotonic()

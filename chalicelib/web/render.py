@@ -46,14 +46,8 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         auto_reload=False,
     )
-    found.filters |= {
-        "relative": relative,
-        "clock": clock,
-        "in_zone": in_zone,
-        "duration": text_of,
-        "plain": without_ansi,
-        "short": short,
-    }
+    found.filters |= {"relative": relative, "clock": clock, "in_zone": in_zone, "duration": text_of}
+    found.filters |= {"plain": without_ansi, "short": short}
     return found
 
 

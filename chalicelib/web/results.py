@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 ROWS, COLUMNS, NODES, DEPTH = 200, 24, 400, 12
 NOTHING = "–"
@@ -26,7 +26,7 @@ def blocks(result: Any) -> list[dict[str, Any]]:
     return found
 
 
-def is_table(value: Any) -> bool:
+def is_table(value: Any) -> TypeGuard[list[dict[str, Any]]]:
     """Whether this is a list of objects."""
     return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
 
@@ -61,7 +61,7 @@ def _tree(name: str, value: Any) -> dict[str, Any]:
 
 
 def _node(value: Any, left: list[int], depth: int) -> dict[str, Any]:
-    """`{text}` of a leaf, `{entries: [(key, node)], brackets}` of what has parts; `left` counts down how many may still be drawn."""
+    """`{text}` of a leaf, `{entries: [(key, node)], brackets}` of what has parts; `left` counts down what may be drawn."""
     left[0] -= 1
     if not isinstance(value, dict | list) or not value or depth == 0:
         return _cell(value)

@@ -71,9 +71,20 @@ def fail_at_last(world: World) -> Act:
 
 @scenario
 def retry_queued_for_later(world: World) -> Act:
-    world.scripts["retrying"].failures = 1
     for task in ("retrying", "plain", "plain", "plain"):
         world.start(task)
+    return _retried_later(world)
+
+
+@scenario
+def retry_queued_for_later_with_nobody_waiting(world: World) -> Act:
+    world.start("retrying")
+    world.start()
+    return _retried_later(world)
+
+
+def _retried_later(world: World) -> Act:
+    world.scripts["retrying"].failures = 1
 
     def deliver(process: Process) -> None:
         before, runner.SHORT_BACKOFF = runner.SHORT_BACKOFF, 0.0

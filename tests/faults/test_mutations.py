@@ -172,7 +172,7 @@ def the_sweeper_does_not_look_at_queues(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(sweeper, "_sweep_queue", lambda *args: None)
 
 
-@broken(shown_by=lambda: overlap_all("retry_queued_for_later"))
+@broken(shown_by=lambda: overlap_all("retry_queued_for_later_with_nobody_waiting"))
 def a_requeued_run_joins_before_its_slot_goes_on(patch: pytest.MonkeyPatch) -> None:
     hand_on, join = requeue.hand_on, queue.join
 

@@ -198,6 +198,8 @@ class FakeServer:
                 self.messages.append(message)
                 if message["action"] == "follow":
                     position[0] = message["after"]
+                elif message["action"] == "ping":
+                    await websocket.send_text('{"type": "pong"}')
 
     # Life
 

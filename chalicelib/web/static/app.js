@@ -31,6 +31,12 @@ export function tellTimes(within = document) {
 }
 tellTimes();
 setInterval(tellTimes, 1000);
+
+// Filters that say nothing stay out of the address.
+document.addEventListener("htmx:configRequest", (event) => {
+  const parameters = event.detail.parameters;
+  for (const name of Object.keys(parameters)) if (parameters[name] === "") delete parameters[name];
+});
 document.addEventListener("htmx:afterSwap", (event) => tellTimes(event.target));
 
 // ---- theme ----

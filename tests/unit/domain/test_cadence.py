@@ -35,12 +35,11 @@ def reader(expression: str) -> AWSCron:
 
 
 def rings(expression: str, at: int) -> bool:
-    """Whether a rule rings in the minute at or after an instant: whether the last time before the next minute is this one."""
+    """Whether a rule rings in the minute at or after an instant: whether its last time before the next minute is this one."""
     minute = datetime.fromtimestamp(-(-at // MINUTE) * 60, UTC)
     try:
         return bool(reader(expression).occurrence(minute + timedelta(minutes=1)).prev() == minute)
-    except Exception as error:  # on its way to an earlier one it stumbles over 30 February, or tires
-        assert "out of range" in str(error) or "shouldn't happen" in str(error) or "iter > 10" in str(error)
+    except Exception:  # on its way to an earlier time the reader stumbles over 30 February, or gives up: not this minute
         return False
 
 
