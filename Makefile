@@ -41,6 +41,9 @@ bench: $(STAMPS)/dev $(STAMPS)/project node_modules/.nightshift-tests ## measure
 proof: $(STAMPS)/dev $(STAMPS)/project node_modules/.nightshift-tests ## the long proofs
 	@$(PYTEST) -m proof --timeout 1800 $(ARGS)
 
+screenshots: $(STAMPS)/dev $(STAMPS)/project node_modules/.nightshift-tests ## pictures of every page, into build/screenshots
+	@$(BIN)/python -m tests.browser.screenshots build/screenshots && echo "See build/screenshots"
+
 clean: ## remove what make has installed and caches (.nightshift, the local history, stays)
 	@rm -rf $(VENV) node_modules build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 

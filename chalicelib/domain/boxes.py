@@ -48,13 +48,15 @@ class Box:
         return other.years is None or (self.years is not None and self.years <= other.years)
 
     def __or__(self, other: Box) -> Box:
-        """The smallest box around both."""
-        days, weekdays = self.days | other.days, self.weekdays | other.weekdays
-        if days != ALL_DAYS and weekdays != ALL_WEEKDAYS:  # one is of dates, the other of weekdays
-            days, weekdays = ALL_DAYS, ALL_WEEKDAYS
-        years = None if self.years is None or other.years is None else self.years | other.years
-        minutes, hours = self.minutes | other.minutes, self.hours | other.hours
-        return Box(minutes, hours, days, self.months | other.months, weekdays, years)
+        """The smallest box around both; of one of dates and one of weekdays that is every day."""
+        return Box(
+            self.minutes | other.minutes,
+            self.hours | other.hours,
+            self.days | other.days,
+            self.months | other.months,
+            self.weekdays | other.weekdays,
+            None if self.years is None or other.years is None else self.years | other.years,
+        )
 
     def expression(self) -> str:
         """`cron(0 1,2 * * ? *)`."""

@@ -1,7 +1,7 @@
 """Cadence rules: the EventBridge cron expressions, in UTC, that ring in the minute of each fire of some tasks.
 
-They are alarm clocks only: a rule may ring for nothing, but a fire at or within the minute before has one. A zone that changes its
-clocks rings at both offsets all year; where the clocks skip a wall-clock time, the end of the gap is rung, too.
+They are alarm clocks only: one may ring for nothing, but each fire has one in its minute, or for an instant within a minute in the
+next. A zone that changes its clocks rings at both offsets all year, and at the end of a gap that swallows a wall-clock time.
 """
 
 from __future__ import annotations
@@ -61,17 +61,13 @@ def boxes_of(task: Task, default_zone: str, now: int) -> list[Box]:
         boxes += _period_boxes(int(task.every // 60), _minute_of(first or 0) + delay)
     for at in instants(task, default_zone):
         if at >= now:
-            boxes.append(_instant_box(at))
+            boxes.append(_moment_box(datetime(1970, 1, 1) + timedelta(minutes=_minute_of(at)), yearly=False))
     return cover(boxes, PER_TASK)
 
 
 def _minute_of(at: int) -> int:
     """The first whole minute at or after an instant, in minutes since 1970."""
     return -(-at // 60_000)
-
-
-def _instant_box(at: int) -> Box:
-    return _moment_box(datetime(1970, 1, 1) + timedelta(minutes=_minute_of(at)), yearly=False)
 
 
 def _moment_box(moment: datetime, *, yearly: bool) -> Box:
@@ -100,9 +96,7 @@ def _cron_boxes(schedule: str, zone_name: str, delay: int, year: int) -> Iterato
     zone, cron = zone_of(zone_name), parse(schedule)
     since = datetime(year, 1, 1, tzinfo=UTC)
     turns = list(changes(zone, since, since.replace(year=year + YEARS_AHEAD)))
-    offsets = {offset_at(zone, since)}
-    offsets |= {offset for turn in turns for offset in (turn.before, turn.after)}
-    for offset in offsets:
+    for offset in {offset_at(zone, since), *(turn.after for turn in turns)}:
         for box in _local_boxes(cron):
             yield from _shifted(box, delay - offset)
     if cron.every_hour:

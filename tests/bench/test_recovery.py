@@ -18,24 +18,29 @@ TERMINAL = ("completed", "failed", "stopped")
 
 def test_after_a_kill_9(stacks: Stacks, note: Note) -> None:
     with stacks() as stack, httpx.Client(base_url=stack.url, headers=stack.auth, timeout=30) as http:
-        took = {}
-        for task in ("victim", "phoenix"):
-            run = http.post(f"/task/{task}/_start", json={"args": {}}).json()["run_id"]
+        failed = _killed(stack, http, "victim", "failed")
+        retried = _killed(stack, http, "phoenix", "completed")
+    note("worker killed -> run failed and slot back", f"{failed:.2f} s", "30 s", "one call of the sweeper")
+    note("worker killed -> second attempt done and slot back", f"{retried:.2f} s", "30 s", "and a cold start")
 
-            def now(run: str = run) -> dict[str, Any]:
-                return dict(http.get(f"/run/{run}").json())
 
-            _until(lambda: now()["status"] == "running")
-            time.sleep(2.0)  # its worker is well inside the task
-            pid = next(w["pid"] for w in stack.workers(f"task_{task}") if w["busy"])
-            os.kill(pid, signal.SIGKILL)
-            began = time.perf_counter()
-            _until(lambda: now()["status"] in TERMINAL)
-            _until(lambda: run not in _holders(stack))
-            took[task] = time.perf_counter() - began
-            assert now()["status"] == ("failed" if task == "victim" else "completed")
-    note("worker killed -> run failed and slot back", f"{took['victim']:.2f} s", "30 s", "one call of the sweeper")
-    note("worker killed -> second attempt done and slot back", f"{took['phoenix']:.2f} s", "30 s", "and a cold start")
+def _killed(stack: LocalStack, http: httpx.Client, task: str, outcome: str) -> float:
+    """Seconds from the kill of a run's worker until the run is over and its slot free."""
+    run = http.post(f"/task/{task}/_start", json={"args": {}}).json()["run_id"]
+
+    def status() -> str:
+        return str(http.get(f"/run/{run}").json()["status"])
+
+    _until(lambda: status() == "running")
+    time.sleep(2.0)  # its worker is well inside the task
+    pid = next(w["pid"] for w in stack.workers(f"task_{task}") if w["busy"])
+    os.kill(pid, signal.SIGKILL)
+    began = time.perf_counter()
+    _until(lambda: status() in TERMINAL)
+    _until(lambda: run not in _holders(stack))
+    took = time.perf_counter() - began
+    assert status() == outcome
+    return took
 
 
 def _until(what: Callable[[], Any], most: float = 60.0) -> None:

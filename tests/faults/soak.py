@@ -19,6 +19,7 @@ TABLE = "nightshift-local"
 KINDS = ("brief", "brief", "brief", "chatty", "shaky", "failing", "endless", "heavy")
 TERMINAL = ("completed", "failed", "stopped")
 FOLLOWED = 0.4  # the share of runs that somebody follows
+MOST_FOLLOWERS = 25  # at a time: each asks every few seconds while it hears nothing
 STARTERS = 4
 
 
@@ -32,7 +33,6 @@ class Soak:
     started: dict[str, str] = field(default_factory=dict)
     followed: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     found: list[str] = field(default_factory=list)
-    threads: list[threading.Thread] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
 
     def start_for(self, seconds: float, most: int) -> None:
@@ -46,7 +46,6 @@ class Soak:
             starter.join()
         self.over.set()
         watcher.join()
-        self.threads.remove(watcher)
 
     def settle(self, seconds: float) -> None:
         """Let it become quiet: sweeps, one a second and a half, until nothing is active any more."""
@@ -76,6 +75,11 @@ class Soak:
             self.found += [f"began {times} times: run, attempt {what}" for what, times in begun.items() if what and times > 1]
         return {"runs": dict(sorted(outcomes.items())), "followers": len(self.followed)}
 
+    @property
+    def following(self) -> int:
+        """How many follow just now."""
+        return sum(not (seen and seen[-1]["type"] == "done") for seen in list(self.followed.values()))
+
     # --- at work ---------------------------------------------------------------------------------------------------
 
     def _client(self) -> Client:
@@ -83,7 +87,6 @@ class Soak:
 
     def _spawn(self, work: Callable[..., None], *args: Any) -> threading.Thread:
         thread = threading.Thread(target=work, args=args, daemon=True)
-        self.threads.append(thread)
         thread.start()
         return thread
 
@@ -100,7 +103,7 @@ class Soak:
                 continue
             run_id = answer["run_id"]
             self.started[run_id] = kind
-            if dice.random() < FOLLOWED:
+            if dice.random() < FOLLOWED and self.following < MOST_FOLLOWERS:
                 self.followed[run_id] = []
                 self._spawn(self._follow, run_id)
             if kind == "endless":

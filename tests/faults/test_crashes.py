@@ -220,12 +220,16 @@ def overlap_all(name: str, every: int = 1) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+# Not those that move the clock by more than a process that is at work may live.
+OVERLAPPING = [name for name in SCENARIOS if not name.startswith("lost_")]
+
+
+@pytest.mark.parametrize("name", OVERLAPPING)
 def test_two_processes_may_overlap_in_some_ways(name: str) -> None:
     overlap_all(name, every=5)
 
 
 @pytest.mark.proof
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", OVERLAPPING)
 def test_two_processes_may_overlap_in_any_way(name: str) -> None:
     overlap_all(name)

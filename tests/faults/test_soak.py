@@ -29,7 +29,7 @@ Make = Callable[..., LocalStack]
 @pytest.fixture
 def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     """Makes the stack; `hurry` shortens what a sweep waits for, so that a short soak sees it at all."""
-    monkeypatch.setattr(following, "IDLE", 3.0)
+    monkeypatch.setattr(following, "IDLE", 4.0)
     running: list[LocalStack] = []
 
     def make(hurry: bool) -> LocalStack:

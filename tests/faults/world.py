@@ -419,6 +419,7 @@ class World:
             and writer.kind == "runner"
             and (new["seq"] != old["seq"] or new["attempt"] != old["attempt"] or before != now)
             and owner is not writer
+            and not (before == "queued" and now == "stopped")  # stop was pressed while it was putting the run back
         ):
             self._wrong(f"{run}: somebody who is not its current attempt wrote")
         if new.get("claimed_by") != old.get("claimed_by"):

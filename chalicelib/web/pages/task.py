@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from chalicelib.api import runs as run_api
@@ -22,6 +23,7 @@ from chalicelib.web.visit import View, Visit, redirect
 CHARTED = 50
 LISTED = 15
 NEXT_FIRES = 5
+FAR_MS = 400 * 86_400_000  # how far ahead they are looked for
 EDITABLE = ("schedule", "time_zone", "timeout", "retry_count")
 
 
@@ -52,7 +54,7 @@ def task_page(
     data = {
         "task": view,
         "pipeline": _pipeline(visit, task),
-        "next_runs": _next_runs(visit, view),
+        "next_runs": _next_runs(visit, task),
         "runs": history["runs"],
         "next_cursor": history["next_cursor"],
     }
@@ -133,18 +135,16 @@ def _pipeline(visit: Visit, task: CatalogTask) -> dict[str, Any]:
     return {"name": task.pipeline, "steps": steps}
 
 
-def _next_runs(visit: Visit, task: dict[str, Any]) -> list[str]:
-    if not task["schedule"] or not task["enabled"]:
+def _next_runs(visit: Visit, task: CatalogTask) -> list[dict[str, Any]]:
+    """`[{at, skipped}]` of the fires to come; `skipped` says why one will not run."""
+    if not task.enabled:
         return []
-    from chalicelib.domain.timetable import next_fire
+    from chalicelib.domain.timetable import fires_between
 
-    found: list[str] = []
-    definition = visit.services.registry.task(task["id"])
-    fire = next_fire(definition, visit.services.settings.time_zone, visit.services.now())
-    while len(found) < NEXT_FIRES and fire is not None:
-        found.append(iso(fire.at))
-        fire = next_fire(definition, visit.services.settings.time_zone, fire.at)
-    return found
+    services = visit.services
+    now, paused = services.now(), services.registry.paused(task)
+    fires = fires_between(task, services.settings.time_zone, now, now + FAR_MS, NEXT_FIRES)
+    return [{"at": iso(fire.at), "skipped": "paused" if paused else fire.blackout or None} for fire in islice(fires, NEXT_FIRES)]
 
 
 def _shown(task: dict[str, Any], name: str) -> str:

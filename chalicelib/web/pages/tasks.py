@@ -3,54 +3,85 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Any
 
-from chalicelib.api import tasks as api
-from chalicelib.store.listing import list_runs
+from chalicelib.api.tasks import STATUSES
+from chalicelib.api.views import _status, task_view
+from chalicelib.domain.model import CatalogTask
+from chalicelib.domain.timetable import has_schedule
+from chalicelib.engine.services import Services
+from chalicelib.store.listing import active_runs, list_runs
+from chalicelib.store.tasks import TaskState, list_task_states
 from chalicelib.web.bars import STRIP, strip
 from chalicelib.web.visit import View, Visit
 
 SHOWN = 200  # tasks of one page; a search finds the others
-RECENT = 300  # runs over all tasks that the strips are drawn from: one query and three batches, however many tasks
+RECENT = 200  # runs over all tasks that the strips are drawn from: one query and two batches, however many tasks
 FILTERS = ("q", "category", "tag", "status", "trigger")
 TRIGGERS = {"schedule": "Scheduled", "manual": "By hand only"}
 
 
+@dataclass(frozen=True)
+class Row:
+    """A task with what is known of it; its JSON is made only where it is shown."""
+
+    task: CatalogTask
+    state: TaskState
+    active: list[str]
+    status: str
+
+
 def show(visit: Visit) -> View:
-    """JSON: as GET /tasks, filtered by `trigger` too. A fragment is the list alone; `rows` leaves the strips out."""
+    """JSON: as GET /tasks, filtered by `trigger` too. The fragment `list` is the list alone with its strips; `rows`
+    and the page itself come without, and so at once: the strips cost more than all the rest."""
+    services = visit.services
     chosen = {k: v for k, v in visit.request.query.items() if k in FILTERS and v}
-    everything: list[dict[str, Any]] = api.list_tasks(replace(visit.request, query={})).body["tasks"]
-    found = [task for task in everything if _matches(task, chosen)]
-    shown = found if visit.request.query.get("all") else found[:SHOWN]
-    data = {"tasks": found, "next_cursor": None}
+    rows = _rows(services)
+    found = [row for row in rows if _matches(row, chosen)]
+    whole = visit.wants_json or "all" in visit.request.query
+    now = services.now()
+    shown = [task_view(services, r.task, r.state, r.active, now) for r in (found if whole else found[:SHOWN])]
+    data = {"tasks": shown, "next_cursor": None}
     if visit.wants_json:
         return View("tasks.html", data)
-    counts = Counter(task["status"] for task in everything)
     extra = {
         "chosen": {name: chosen.get(name, "") for name in FILTERS},
         "groups": _grouped(shown),
         "shown": len(shown),
-        "tasks_found": len(found),
-        "total": len(everything),
-        "counts": counts,
-        "categories": sorted({t["category"] for t in everything if t["category"]}),
-        "tags": sorted({tag for t in everything for tag in t["tags"]}),
-        "statuses": api.STATUSES,
+        "found": len(found),
+        "total": len(rows),
+        "counts": Counter(row.status for row in rows),
+        "categories": sorted({row.task.category for row in rows if row.task.category}),
+        "tags": sorted({tag for row in rows for tag in row.task.tags}),
+        "statuses": STATUSES,
         "triggers": TRIGGERS,
-        "strips": None if visit.fragment == "rows" else _strips(visit),
+        "strips": _strips(visit) if visit.fragment == "list" else None,
     }
     return View("_tasks.html" if visit.fragment else "tasks.html", data, extra)
 
 
-def _matches(task: dict[str, Any], chosen: dict[str, str]) -> bool:
-    text = " ".join([task["id"], task["title"], task["description"], task["category"], *task["tags"]]).lower()
+def _rows(services: Services) -> list[Row]:
+    states = list_task_states(services.table)
+    active: dict[str, list[str]] = {}
+    for _run, task_id, status in active_runs(services.table):
+        active.setdefault(task_id, []).append(status)
+    found = []
+    for task in services.registry.tasks().values():
+        state, mine = states.get(task.id, TaskState()), active.get(task.id, [])
+        found.append(Row(task, state, mine, _status(task, state, mine)))
+    return found
+
+
+def _matches(row: Row, chosen: dict[str, str]) -> bool:
+    task = row.task
+    text = " ".join([task.id, task.title, task.description, task.category, *task.tags]).lower()
     return (
         all(word in text for word in chosen.get("q", "").lower().split())
-        and chosen.get("category", task["category"]) == task["category"]
-        and ("tag" not in chosen or chosen["tag"] in task["tags"])
-        and chosen.get("status", task["status"]) == task["status"]
-        and ("trigger" not in chosen or (chosen["trigger"] == "schedule") == bool(task["schedule"]))
+        and chosen.get("category", task.category) == task.category
+        and ("tag" not in chosen or chosen["tag"] in task.tags)
+        and chosen.get("status", row.status) == row.status
+        and ("trigger" not in chosen or (chosen["trigger"] == "schedule") == has_schedule(task))
     )
 
 

@@ -8,7 +8,16 @@ export function keepCurrent(list, tellTimes) {
   const state = document.querySelector("[data-live-state]");
   let wait = CALM_MS;
   let timer = 0;
-  let ended = false; // a run has ended since: the strips are due, too
+  let ended = list.dataset.live === "tasks"; // the strips are due: at first, and when a run has ended
+  const strips = new Map(); // as last seen, by key: for rows that a search brings back
+
+  function keepStrips() {
+    for (const row of list.querySelectorAll("tr[data-key]")) {
+      const cell = row.querySelector("[data-keep]");
+      if (cell?.firstElementChild) strips.set(row.dataset.key, cell.cloneNode(true));
+      else if (cell && strips.has(row.dataset.key)) cell.replaceWith(strips.get(row.dataset.key).cloneNode(true));
+    }
+  }
 
   async function refresh() {
     clearTimeout(timer);
@@ -22,6 +31,7 @@ export function keepCurrent(list, tellTimes) {
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
       if (location.href === asked) {
         ended = exchange(list, fresh.body, part === "rows") && part === "rows";
+        keepStrips();
         tellTimes(list);
       }
       state?.classList.remove("lost");
@@ -36,7 +46,8 @@ export function keepCurrent(list, tellTimes) {
 
   document.addEventListener("visibilitychange", refresh);
   document.addEventListener("nightshift:changed", () => setTimeout(refresh, 150));
-  timer = setTimeout(refresh, list.querySelector(".running, .queued") ? BUSY_MS : CALM_MS);
+  document.addEventListener("htmx:afterSwap", keepStrips);
+  timer = setTimeout(refresh, ended ? 30 : list.querySelector(".running, .queued") ? BUSY_MS : CALM_MS);
 }
 
 // Whether a task's count of runs has changed. `partial`: cells marked data-keep are empty in what came.
