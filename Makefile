@@ -8,10 +8,10 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check -qq
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check fmt compile docs bench proof clean
+.PHONY: help up test check fmt compile docs bench proof screenshots clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: $(STAMPS)/local $(STAMPS)/project node_modules/.nightshift-pages ## install and serve everything (PORT, TOKEN)
 	@exec $(BIN)/nightshift up

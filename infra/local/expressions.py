@@ -64,15 +64,17 @@ def _traverse(self: Any, root: Any) -> Any:
         kinds[cls] = next((kind for kind in handlers if issubclass(cls, kind)), None) if issubclass(cls, Node) else False
         return kinds[cls]
 
-    def visit(node: Any, at: int) -> Any:
-        cls = type(node)
-        kind = kinds[cls] if cls in kinds else kind_of(cls)
-        if kind is False:
-            return node
+    own_hook = type(self).pre_processing_of_child is not DepthFirstTraverser.pre_processing_of_child
+
+    def visit(node: Any, kind: Any, at: int) -> Any:
         parent = node.parent
         for i, child in enumerate(node.children or ()):
-            self.pre_processing_of_child(node, i)
-            visit(child, i)
+            if own_hook:
+                self.pre_processing_of_child(node, i)
+            cls = type(child)
+            kind_below = kinds[cls] if cls in kinds else kind_of(cls)
+            if kind_below is not False and (kind_below is not None or child.children):
+                visit(child, kind_below, i)
         if kind is not None:
             node = handlers[kind](node)
             node.parent = parent
@@ -80,7 +82,8 @@ def _traverse(self: Any, root: Any) -> Any:
                 parent.children[at] = node
         return node
 
-    return visit(root, -1)
+    kind = kinds[type(root)] if type(root) in kinds else kind_of(type(root))
+    return root if kind is False else visit(root, kind, -1)
 
 
 ONCE = (validators.ActionCountValidator, validators.OverlappingPathsValidator, validators.UpdateHashRangeKeyValidator)

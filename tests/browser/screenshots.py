@@ -17,7 +17,16 @@ LOOKS: dict[str, dict[str, Any]] = {
     "dark": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"},
     "phone": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light", "device_scale_factor": 2},
 }
-HISTORY = ("cpu_benchmark", "disk_usage", "health_check", "log_rotation", "share_logs", "traffic_report", "flaky_import", "data_backup")
+HISTORY = (
+    "cpu_benchmark",
+    "disk_usage",
+    "health_check",
+    "log_rotation",
+    "share_logs",
+    "traffic_report",
+    "flaky_import",
+    "data_backup",
+)
 
 
 def take(folder: Path) -> None:

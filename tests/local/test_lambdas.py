@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -152,3 +153,17 @@ def test_requests_are_counted_per_function(stack: LocalStack) -> None:
     marker = stack.marker()
     invoke(stack, {"do": "sleep", "seconds": 0})
     assert stack.requests(marker, "work")["counts"] == {"dynamodb.PutItem": 2}
+
+
+def test_a_crash_before_the_first_sweep_is_over_is_reported_all_the_same(own_stack: Any, project: Path) -> None:
+    with (project / "app.py").open("a") as code:
+        code.write(
+            "\n\n@app.schedule('rate(1 minute)', name='setup')\ndef setup(event):\n    time.sleep(1.5)\n"
+            "    arn = 'arn:aws:lambda:us-east-1:123456789012:function:nightshift-local-failures'\n"
+            "    where = {'OnFailure': {'Destination': arn}}\n"
+            "    lambdas.put_function_event_invoke_config(FunctionName='nightshift-local-work', DestinationConfig=where)\n"
+        )
+    stack = own_stack()
+    invoke(stack, {"do": "kill"}, kind="Event")
+    assert note(stack, "failure") == {}
+    assert "signal: killed" in eventually(lambda: note(stack, "failure"))["event"]

@@ -30,6 +30,9 @@ def show(visit: Visit) -> View:
         "task": task,
         "terminal": run["status"] in TERMINAL,
         "steps": _timeline(run["steps"]),
+        "planned": len(services.catalog.pipelines[task.pipeline].steps)
+        if task and task.pipeline in services.catalog.pipelines
+        else 1,
         "result_blocks": blocks(run["result"]),
         "args": _shown_args(run["args"]),
         "lines": lines,

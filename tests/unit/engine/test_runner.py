@@ -184,7 +184,8 @@ def test_code_that_will_not_end_ends_with_its_process(engine: Engine, monkeypatc
     """The last resort: the run is over, its slot still taken, and the process is gone (here: is told so)."""
     monkeypatch.setattr(interrupts, "GRACE", 0.5)
     ended = threading.Event()
-    monkeypatch.setattr(runner.os, "_exit", lambda code: ended.set())
+    held: list[Any] = []
+    monkeypatch.setattr(runner.os, "_exit", lambda code: (held.append(engine.holders()), ended.set()))
 
     def stubborn(run: Any) -> None:
         if reason == "stop":
@@ -198,7 +199,7 @@ def test_code_that_will_not_end_ends_with_its_process(engine: Engine, monkeypatc
     run = engine.run("task", stubborn, timeout="1s" if reason == "timeout" else "60s")
     assert ended.is_set()
     assert (run.status, run.error and run.error["type"]) == ("failed" if reason == "timeout" else "stopped", "Killed")
-    assert engine.holders() == {"global": {run.id}}
+    assert held == [{"global": {run.id}}], "until the process is gone, its slot is not free"
 
 
 def test_a_message_that_comes_twice_or_late_does_nothing(both: Engine) -> None:
