@@ -79,7 +79,10 @@ class Simulation:
             while self._events and self._events[0][0] <= self.clock:
                 heapq.heappop(self._events)[2]()
             if due <= self.clock:
-                self.result.fires.update(dispatch(self.services))
+                outcomes = dispatch(self.services)
+                if outcomes["trouble"]:
+                    raise RuntimeError("a fire could not be taken; the log above says why")
+                self.result.fires.update(outcomes)
                 while self._events and self._events[0][0] <= self.clock:
                     heapq.heappop(self._events)[2]()
             self._look()

@@ -28,8 +28,9 @@ def forget_conditions() -> None:
     conditions.clear()
 
 
+@lru_cache(maxsize=1)
 def speed_up() -> None:
-    """Put the quicker versions in place. They give the same answers and raise the same errors."""
+    """Put the quicker versions in place, once a process. They give the same answers and raise the same errors."""
     UpdateExpressionParser.make = _cached(UpdateExpressionParser.make)
     DepthFirstTraverser.traverse = _traverse
     validators.Validator.validate = _validate  # type: ignore[method-assign]

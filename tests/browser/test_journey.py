@@ -39,8 +39,7 @@ def test_a_task_is_found_and_its_form_filled_wrongly_then_rightly(page: Any, tmp
     page.keyboard.type("words")
     expect(page.locator("tr[data-row]")).to_have_count(1)
     page.wait_for_url("**/admin/task?q=words")
-    page.keyboard.press("Escape")
-    page.keyboard.press("j")
+    page.keyboard.press("Enter")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Count words")).to_be_visible()
 

@@ -82,3 +82,18 @@ def test_a_stack_that_cannot_start_is_one_line(project: Path, served: list[infra
 def test_the_project_is_found_from_any_folder_in_it(project: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(project / "chalicelib" / "tasks")
     assert find_project() == project
+
+
+def test_chaos_is_asked_for(project: Path, served: list[infra.local.Options]):
+    CliRunner().invoke(app, ["up"])
+    CliRunner().invoke(app, ["up", "--chaos"])
+    CliRunner().invoke(app, ["up", "--chaos-seed", "7", "--chaos-rate", "kill=0.2", "--chaos-rate", "lose=0"])
+    assert [options.chaos_seed for options in served][::2] == [None, 7]
+    assert served[1].chaos_seed is not None
+    assert served[2].chaos_rates == {"kill": 0.2, "lose": 0.0}
+
+
+def test_a_chaos_rate_that_is_none_is_one_line(project: Path, served: list[infra.local.Options]):
+    result = CliRunner().invoke(app, ["up", "--chaos-rate", "kill"])
+    assert result.exit_code == 1
+    assert result.stderr == "error: a chaos rate is written like kill=0.2\n"

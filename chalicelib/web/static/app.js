@@ -93,7 +93,10 @@ document.querySelector("[data-help]")?.addEventListener("click", () => help.show
 let before = "";
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === "Escape" && event.target.matches("input[type=search]")) event.target.blur();
+  if (event.target.matches("#q") && ["Enter", "ArrowDown"].includes(event.key)) {
+    event.preventDefault(); // from the search into its results
+    return step(1);
+  }
   if (event.target.closest("input, select, textarea, dialog, .xterm")) return;
   const act = KEYS[before + event.key] ?? KEYS[event.key];
   before = event.key === "g" ? "g" : "";

@@ -46,8 +46,27 @@ export function keepCurrent(list, tellTimes) {
 
   document.addEventListener("visibilitychange", refresh);
   document.addEventListener("nightshift:changed", () => setTimeout(refresh, 150));
-  document.addEventListener("htmx:afterSwap", keepStrips);
+  let place = null;
+  document.addEventListener("htmx:beforeSwap", () => (place = placeIn(list)));
+  document.addEventListener("htmx:afterSwap", () => {
+    keepStrips();
+    backTo(place, list);
+  });
   timer = setTimeout(refresh, ended ? 30 : list.querySelector(".running, .queued") ? BUSY_MS : CALM_MS);
+}
+
+// Which row has the focus, and going back to it, or to the first, when the rows are others.
+function placeIn(list) {
+  const row = list.contains(document.activeElement) && document.activeElement.closest("tr[data-key]");
+  return row ? row.dataset.key : null;
+}
+
+function backTo(key, list) {
+  if (key === null) return;
+  const rows = [...list.querySelectorAll("tr[data-row]")];
+  const row = rows.find((other) => other.dataset.key === key) ?? rows[0];
+  row?.classList.add("chosen");
+  row?.querySelector("a.title")?.focus({ preventScroll: true });
 }
 
 // Whether a task's count of runs has changed. `partial`: cells marked data-keep are empty in what came.
@@ -59,7 +78,9 @@ function exchange(list, fresh, partial) {
       const cell = kept.get(row.dataset.key);
       if (cell) row.querySelector("[data-keep]")?.replaceWith(cell);
     }
+    const place = placeIn(list);
     list.replaceChildren(...fresh.childNodes);
+    backTo(place, list);
     return partial;
   }
   let changed = false;
