@@ -119,7 +119,7 @@ class Table:
 
     def delete(self, key: Key) -> None:
         """Remove an item, if it is there."""
-        self.client.delete_item(TableName=self.name, Key=_key(key))
+        self._write(self.client.delete_item, {"TableName": self.name, "Key": _key(key)})
 
     def query(
         self,

@@ -104,26 +104,26 @@ def test_a_run_is_watched_live_by_two_browsers_and_stopped(page: Any, new_page: 
 
 
 def test_a_network_cut_leaves_no_gap(page: Any, door: Door) -> None:
-    run_id = door.start("talk", lines=160, pause=0.05)["run_id"]
+    run_id = door.start("talk", lines=120, pause=0.05)["run_id"]
     page.goto(f"/admin/run/{run_id}")
     expect(page.locator("[data-lines]")).to_contain_text(re.compile(r"\d\d lines"))
     page.context.set_offline(True)
     expect(page.locator("[data-connection-text]")).to_have_text("connection lost")
     page.wait_for_timeout(1500)  # meanwhile it goes on talking, which is the point
     page.context.set_offline(False)
-    expect(page.locator("[data-lines]")).to_have_text("160 lines")
-    expect(page.locator("#result")).to_contain_text("160")
+    expect(page.locator("[data-lines]")).to_have_text("120 lines")
+    expect(page.locator("#result")).to_contain_text("120")
     saved = _downloaded_text(page)
-    assert saved == [f"line {n}" for n in range(1, 161)]
+    assert saved == [f"line {n}" for n in range(1, 121)]
 
 
 def test_without_websocket_the_terminal_polls(page: Any, door: Door) -> None:
     page.add_init_script("window.WebSocket = class { constructor() { setTimeout(() => this.onclose(), 5) } close() {} }")
-    run_id = door.start("talk", lines=150, pause=0.05)["run_id"]
+    run_id = door.start("talk", lines=80, pause=0.05)["run_id"]
     page.goto(f"/admin/run/{run_id}")
     expect(page.locator("[data-connection-text]")).to_have_text("polling")
-    expect(page.locator("[data-lines]")).to_have_text("150 lines")
-    assert _downloaded_text(page) == [f"line {n}" for n in range(1, 151)]
+    expect(page.locator("[data-lines]")).to_have_text("80 lines")
+    assert _downloaded_text(page) == [f"line {n}" for n in range(1, 81)]
 
 
 def test_a_deep_link_opens_a_long_run_at_its_line(page: Any, door: Door) -> None:

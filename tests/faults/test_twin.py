@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -20,13 +21,14 @@ class Both:
     def __init__(self, real: Any, name: str) -> None:
         self.real, self.name, self.twin = real, name, Twin()
         self.asked = 0
+        self._last: Any = None
 
     def __getattr__(self, operation: str) -> Any:
         def send(**request: Any) -> Any:
             self.asked += 1
             answers = [self.ask(client, operation, request) for client in (self.real, self.twin)]
             assert answers[0] == answers[1], (operation, request)
-            answer = getattr(self, "_last")
+            answer = self._last
             if isinstance(answer, ClientError):
                 raise answer
             return answer
@@ -40,18 +42,23 @@ class Both:
             self._last = error
             said = error.response
             reasons = [{k: v for k, v in r.items() if k in ("Code", "Item")} for r in said.get("CancellationReasons", [])]
-            return said["Error"]["Code"], said.get("Item"), reasons
+            return said["Error"]["Code"], _alike(said.get("Item")), _alike(reasons)
         self._last = answer
         plain = {k: answer[k] for k in ("Item", "Items", "Attributes", "LastEvaluatedKey") if answer.get(k)}
         if "Responses" in answer:
-            plain["Responses"] = sorted(answer["Responses"].get(self.name, []), key=str)
-        return _sorted_sets(plain)
+            plain["Responses"] = sorted(answer["Responses"].get(self.name, []), key=lambda item: (item["pk"]["S"], item["sk"]["S"]))
+        return _alike(plain)
 
 
-def _sorted_sets(value: Any) -> Any:
+def _alike(value: Any) -> Any:
+    """Sets in order, numbers as numbers: 300.0 comes back as 300."""
     if isinstance(value, dict):
-        return {k: sorted(v) if k == "SS" and isinstance(v, list) else _sorted_sets(v) for k, v in value.items()}
-    return [_sorted_sets(v) for v in value] if isinstance(value, list) else value
+        if list(value) == ["SS"]:
+            return {"SS": sorted(value["SS"])}
+        if list(value) == ["N"]:
+            return {"N": Decimal(value["N"])}
+        return {k: _alike(v) for k, v in value.items()}
+    return [_alike(v) for v in value] if isinstance(value, list) else value
 
 
 @pytest.fixture(autouse=True)

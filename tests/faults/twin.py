@@ -19,9 +19,12 @@ Scope = tuple[dict[str, str], dict[str, Any]]  # names, values
 _TOKENS = re.compile(r"\s*(<=|>=|<>|[=<>(),+-]|[#:]?\w+(?:\.[#]?\w+)*)")
 _CLAUSES = ("SET", "ADD", "REMOVE", "DELETE")
 _PATH_INVALID = "The document path provided in the update expression is invalid for update"
-_INDEXES = {
-    i["IndexName"]: [k["AttributeName"] for k in i["KeySchema"]] for i in table_request("any").get("GlobalSecondaryIndexes", [])
+_DECLARED = table_request("any").get("GlobalSecondaryIndexes", [])
+_INDEXES = {i["IndexName"]: [k["AttributeName"] for k in i["KeySchema"]] for i in _DECLARED}
+_PROJECTED = {
+    i["IndexName"]: {"pk", "sk", *_INDEXES[i["IndexName"]], *i["Projection"].get("NonKeyAttributes", [])} for i in _DECLARED
 }
+assert all(i["Projection"]["ProjectionType"] in ("KEYS_ONLY", "INCLUDE") for i in _DECLARED)
 
 
 class Twin:
@@ -100,6 +103,8 @@ class Twin:
         if "FilterExpression" in request:
             wanted = _condition(request["FilterExpression"])
             page = [i for i in page if wanted(i, scope)]
+        if index:
+            page = [{k: v for k, v in i.items() if k in _PROJECTED[index]} for i in page]
         return answer | {"Items": _copy(page)}
 
     def decoded(self) -> Iterator[Item]:
