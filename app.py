@@ -39,7 +39,7 @@ def _request(params: dict[str, str]) -> Any:
 
 
 def _answer(route: Route, params: dict[str, str]) -> Response:
-    from chalicelib.api.auth import check_token
+    from chalicelib.api.auth import check_origin, check_token
     from chalicelib.api.http import Reply, call, problem
     from chalicelib.domain.errors import NightshiftError
 
@@ -47,6 +47,7 @@ def _answer(route: Route, params: dict[str, str]) -> Response:
         request = _request(params)
         if not route.public:
             check_token(request.services, request.headers)
+            check_origin(request.headers, route.method)
         reply: Reply = call(route.handler, request)
     except NightshiftError as error:
         reply = problem(error)

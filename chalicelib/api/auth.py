@@ -27,6 +27,16 @@ def check_token(services: Services, headers: dict[str, str], query: dict[str, st
         raise UnauthorizedError("the login token is not known here")
 
 
+def check_origin(headers: dict[str, str], method: str) -> None:
+    """Raise ForbiddenError for a change that a browser sends with its cookie on behalf of another site.
+
+    SameSite tells hosts apart, not ports; browsers say themselves where a request comes from.
+    """
+    by_cookie = not headers.get("authorization")
+    if by_cookie and method not in ("GET", "HEAD") and headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise ForbiddenError("this was sent by another site; send a token as 'Authorization: Bearer TOKEN'")
+
+
 def token_of(headers: dict[str, str]) -> str:
     """The token that a request carries, or nothing."""
     scheme, _, value = headers.get("authorization", "").partition(" ")

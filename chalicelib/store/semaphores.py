@@ -1,8 +1,8 @@
 """Semaphores: how many slots are taken, and by whom, in one item. Each change is ONE conditional update.
 
-`{active, limit, holders: {run_id: {slots, at}}, reserved_for}`; `active` is always the sum of the holders' slots, and can be audited
-against them. DynamoDB cannot add in a condition, so the caller brings the limit and the condition compares `active` with what leaves
-room.
+`{active, limit, holders: {run_id: {slots, at}}, reserved_for}`; `active` is always the sum of the holders' slots, and can be
+audited against them. DynamoDB cannot add in a condition, so the caller brings the limit and the condition compares `active` with
+what leaves room.
 """
 
 from __future__ import annotations

@@ -119,11 +119,11 @@ def test_a_network_cut_leaves_no_gap(page: Any, door: Door) -> None:
 
 def test_without_websocket_the_terminal_polls(page: Any, door: Door) -> None:
     page.add_init_script("window.WebSocket = class { constructor() { setTimeout(() => this.onclose(), 5) } close() {} }")
-    run_id = door.start("talk", lines=80, pause=0.05)["run_id"]
+    run_id = door.start("talk", lines=120, pause=0.05)["run_id"]
     page.goto(f"/admin/run/{run_id}")
     expect(page.locator("[data-connection-text]")).to_have_text("polling")
-    expect(page.locator("[data-lines]")).to_have_text("80 lines")
-    assert _downloaded_text(page) == [f"line {n}" for n in range(1, 81)]
+    expect(page.locator("[data-lines]")).to_have_text("120 lines")
+    assert _downloaded_text(page) == [f"line {n}" for n in range(1, 121)]
 
 
 def test_a_deep_link_opens_a_long_run_at_its_line(page: Any, door: Door) -> None:
@@ -131,6 +131,18 @@ def test_a_deep_link_opens_a_long_run_at_its_line(page: Any, door: Door) -> None
     page.goto(f"/admin/run/{run_id}#L5000")
     expect(page.locator(".xterm-rows")).to_contain_text("line 5000")
     assert "line 4996" not in terminal_text(page)
+
+
+def test_a_very_long_run_is_read_past_what_is_drawn_at_a_time(page: Any, door: Door) -> None:
+    run_id = door.done("talk", lines=40_000)["id"]
+    page.goto(f"/admin/run/{run_id}")
+    expect(page.locator(".xterm-rows")).to_contain_text("line 40000")
+    page.goto(f"/admin/run/{run_id}#L200")
+    expect(page.locator(".xterm-rows")).to_contain_text("line 200")
+    page.get_by_label("Find in the output").fill("line 39999")
+    expect(page.locator(".xterm-rows")).to_contain_text("line 39999")
+    page.get_by_role("button", name="Follow the end").click()
+    expect(page.locator(".xterm-rows")).to_contain_text("line 40000")
 
 
 def test_hostile_text_is_text_everywhere(page: Any, door: Door) -> None:

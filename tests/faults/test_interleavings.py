@@ -152,4 +152,4 @@ def test_no_order_of_requests_breaks_an_invariant() -> None:
 
 @pytest.mark.proof
 def test_no_order_of_requests_breaks_an_invariant_long() -> None:
-    explore(6_000, 80)
+    explore(3_000, 70)

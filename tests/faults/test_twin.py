@@ -76,14 +76,20 @@ def live(both: Both, name: str, fault: Fault | None = None) -> World:
     return world
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+SELECTION = (
+    "start_when_full",
+    "finish_with_a_queue",
+    "retry_in_process",
+    "stop_while_holding_a_part_of_its_path",
+    "sweep_of_lost_starts",
+)
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in SELECTION else [pytest.mark.proof]) for n in SCENARIOS])
 def test_a_whole_life_is_the_same_on_both(local_table: Any, name: str) -> None:
     both = Both(local_table.client, local_table.name)
     live(both, name)
     assert both.asked > 10
-
-
-SELECTION = ("start_when_full", "finish_with_a_queue", "retry_in_process", "stop_while_holding_a_part_of_its_path")
 
 
 @pytest.mark.proof

@@ -2,7 +2,7 @@
 // WebSocket first; after failures the log is polled, and the WebSocket tried again now and then.
 const FIRST_MS = 400;
 const MOST_MS = 10000;
-const FAILURES = 3; // before it polls
+const FAILURES = 2; // before it polls
 const POLL_MS = 1000;
 const RETRY_MS = 60000; // of the WebSocket, while polling
 const SILENT_MS = 20000; // then the other side is asked whether it is there
@@ -91,6 +91,7 @@ export class RunStream {
     try {
       const answer = await fetch(this.urls.run, { headers: { Accept: "application/json" } });
       this.urls.websocket = answer.ok ? (await answer.json()).websocket_url : this.urls.websocket;
+      await this.#read(); // what was said meanwhile is seen now, whether or not the WebSocket comes back
     } catch {
       return this.#later(() => this.#reconnect(), Math.min(FIRST_MS * 2 ** this.failures++, MOST_MS));
     }

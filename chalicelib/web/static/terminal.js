@@ -3,7 +3,8 @@ import { Terminal } from "./xterm.mjs";
 import { FitAddon } from "./addon-fit.mjs";
 import { SearchAddon } from "./addon-search.mjs";
 
-const KEPT = 100000; // rows
+const KEPT = 20000; // lines that are drawn at a time: more would cost hundreds of MB. Scrolling past them draws others.
+const BEFORE = 300; // lines drawn above the one that is wanted
 const THEME = {
   background: "#14161c", foreground: "#d9dce3", cursor: "#14161c", selectionBackground: "#3a4668",
   black: "#6b7280", red: "#ff8a84", green: "#7fd39b", yellow: "#e8c06a", blue: "#8fb4ff", magenta: "#d6a4ff", cyan: "#78d3dd", white: "#d9dce3",
@@ -34,7 +35,9 @@ Element.prototype.setAttribute = function (name, value) {
 export class Output {
   constructor(element) {
     this.element = element;
-    this.events = []; // every line: {seq, at, text, stream, level}
+    this.events = []; // every line: {n, at, text, stream, level}
+    this.drawn = 0; // how many of them are drawn, or lie before those that are
+    this.fresh = true; // nothing is drawn yet
     this.times = false;
     this.following = true;
     this.onScroll = () => {};
@@ -54,23 +57,42 @@ export class Output {
     this.terminal.textarea.readOnly = true;
     // Tab leaves the terminal, and Ctrl+C copies.
     this.terminal.attachCustomKeyEventHandler((event) => event.key !== "Tab" && !((event.ctrlKey || event.metaKey) && "cfa".includes(event.key)));
-    element.addEventListener("wheel", () => requestAnimationFrame(() => this.#scrolled()), { passive: true });
+    element.addEventListener("wheel", () => requestAnimationFrame(() => this.#turn()), { passive: true });
     this.terminal.onScroll(() => this.#scrolled());
-    element.addEventListener("pointerup", () => setTimeout(() => this.#scrolled(), 50));
+    for (const kind of ["pointerup", "keyup"]) element.addEventListener(kind, () => setTimeout(() => this.#turn(), 50));
   }
 
   add(events) {
+    const atEnd = this.drawn === this.events.length;
+    for (const event of events) this.events.push(event);
+    if (atEnd) this.#write(this.events.length);
+  }
+
+  // Draw on, up to a number of lines.
+  #write(end) {
+    const buffer = this.terminal.buffer.active;
     let text = "";
-    for (const event of events) {
+    for (const event of this.events.slice(this.drawn, end)) {
       // The break stands before each line, so that no empty one follows the last.
-      text += (this.events.length ? "\r\n" : "") + this.#row(event);
-      this.events.push(event);
+      text += (this.fresh ? "" : "\r\n") + this.#row(event);
+      this.fresh = false;
     }
-    const place = this.terminal.buffer.active.viewportY;
+    this.drawn = end;
+    const place = buffer.viewportY;
     this.terminal.write(text, () => {
       if (this.following) this.terminal.scrollToBottom();
       else this.terminal.scrollToLine(place);
     });
+  }
+
+  // Draw other lines: those from an index on.
+  #drawFrom(index) {
+    this.terminal.reset();
+    this.fresh = true;
+    this.drawn = Math.max(0, index);
+    this.drawing = true;
+    this.#write(Math.min(this.events.length, this.drawn + KEPT));
+    this.terminal.write("", () => (this.drawing = false));
   }
 
   #row(event) {
@@ -81,11 +103,11 @@ export class Output {
     return `${RESET}${GREY}${String(event.n).padStart(5)} ${at}${RESET} ${colour}${text}${RESET}`;
   }
 
-  // Draw everything anew (timestamps, replay).
+  // Draw anew what is shown (with or without timestamps).
   redraw() {
-    const events = this.events;
-    this.clear();
-    this.add(events);
+    const top = this.topLine();
+    if (this.following) this.#drawFrom(this.events.length - KEPT);
+    else this.#goTo(top, top - BEFORE);
   }
 
   // A finished run with few lines needs no tall window.
@@ -100,28 +122,41 @@ export class Output {
 
   clear() {
     this.terminal.reset();
+    this.fresh = true;
     this.events = [];
+    this.drawn = 0;
   }
 
   follow(on) {
     this.following = on;
+    if (on && this.drawn < this.events.length) this.#drawFrom(this.events.length - KEPT);
     if (on) this.terminal.scrollToBottom();
   }
 
   #scrolled() {
     const buffer = this.terminal.buffer.active;
-    const end = buffer.viewportY >= buffer.baseY;
-    if (end !== this.following) {
-      this.following = end;
-      this.onScroll(end);
-    }
+    const end = buffer.viewportY >= buffer.baseY && this.drawn === this.events.length;
+    if (this.drawing || end === this.following) return;
+    this.following = end;
+    this.onScroll(end);
+  }
+
+  // At either end of what is drawn, somebody wants to go on.
+  #turn() {
+    this.#scrolled();
+    const buffer = this.terminal.buffer.active;
+    const first = this.#numberAt(0);
+    if (buffer.viewportY === 0 && first > 1) this.#goTo(first, first - KEPT / 2);
+    else if (buffer.viewportY >= buffer.baseY && this.drawn < this.events.length) this.#goTo(this.topLine(), this.drawn - KEPT / 2);
   }
 
   find(text, back = false) {
     if (!text) return this.search.clearDecorations();
     this.follow(false);
     this.onScroll(false);
-    return back ? this.search.findPrevious(text) : this.search.findNext(text);
+    if (back ? this.search.findPrevious(text) : this.search.findNext(text)) return;
+    const other = this.events.find((event) => event.text.includes(text)); // among what is not drawn
+    if (other) this.show(other.n);
   }
 
   // The number of the line at a row; wrapped rows belong to the line above.
@@ -135,20 +170,33 @@ export class Output {
     return this.#numberAt(this.terminal.buffer.active.viewportY);
   }
 
-  // Scroll to a line and mark it: rows are in order, so the row is found by halving.
+  // Scroll to a line and mark it; what is not drawn is drawn first.
   show(number) {
+    this.follow(false);
+    this.onScroll(false);
+    const there = number >= this.#numberAt(0) && number <= this.drawn;
+    this.#goTo(number, there ? null : number - BEFORE, true);
+  }
+
+  #goTo(number, from = null, mark = false) {
+    if (from !== null) this.#drawFrom(Math.floor(from));
+    this.terminal.write("", () => {
+      const row = this.#rowOf(number);
+      this.terminal.scrollToLine(Math.max(0, mark ? row - 3 : row));
+      if (mark) this.terminal.select(0, row, this.terminal.cols);
+    });
+  }
+
+  // Rows are in order, so a line's is found by halving.
+  #rowOf(number) {
     let low = 0;
     let high = this.terminal.buffer.active.length - 1;
     while (low < high) {
       const middle = (low + high) >> 1;
-      const found = this.#numberAt(middle) || Infinity;
-      if (found < number) low = middle + 1;
+      if ((this.#numberAt(middle) || Infinity) < number) low = middle + 1;
       else high = middle;
     }
-    this.follow(false);
-    this.onScroll(false);
-    this.terminal.scrollToLine(Math.max(0, low - 3));
-    this.terminal.select(0, low, this.terminal.cols);
+    return low;
   }
 
   selectionOrAll() {

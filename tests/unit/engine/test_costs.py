@@ -154,7 +154,7 @@ def test_a_thousand_lines_cost_little_more(counted: Counted, followed: bool) -> 
     found = counted.count(one)
     tell(f"1,000 lines{', followed' if followed else ''}", found)
     assert found[0] <= (40 if followed else 18)
-    assert found[1].write_units <= 70
+    assert found[1].write_units <= 100  # how often it flushes depends on the machine
 
 
 @pytest.mark.usefixtures("quick_retries")

@@ -36,7 +36,11 @@ class World:
         """Another process's services over the same table, with a catalog of its own."""
         compiled = {i: {"id": i, "pipeline": "p", "function": f"task_{i}"} | t for i, t in tasks.items()}
         catalog = Catalog.model_validate(
-            {"digest": str(hash(str(tasks))), "tasks": compiled, "pipelines": {"p": {"name": "p", "steps": [{"processor": "echo"}]}}}
+            {
+                "digest": str(hash(str(tasks))),
+                "tasks": compiled,
+                "pipelines": {"p": {"name": "p", "steps": [{"processor": "echo"}]}},
+            }
         )
         return Services(
             table=self.table,

@@ -55,7 +55,9 @@ def test_whoever_looks_and_however_often_it_is_started_once(atomic_world: MakeWo
 
         claimed = w.claim(run.id)
         w.now += 1000
-        close(w.services, claimed, Ending("completed", w.now, final_events(claimed, "completed", w.now, claimed.tail, None)), "test")
+        close(
+            w.services, claimed, Ending("completed", w.now, final_events(claimed, "completed", w.now, claimed.tail, None)), "test"
+        )
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda n: start_dependents(w.services, "ab"[n % 2]), range(8)))
     assert len(w.live("c")) == 1

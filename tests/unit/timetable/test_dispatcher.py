@@ -71,7 +71,9 @@ def test_eight_dispatchers_at_once_make_each_fire_one_run(atomic_world: MakeWorl
         ({"catch_up": "none"}, ["missed", "missed", "missed"]),
     ],
 )
-def test_three_hours_without_a_dispatcher_end_as_catch_up_says(world: MakeWorld, catch_up: dict[str, Any], expected: list[str]) -> None:
+def test_three_hours_without_a_dispatcher_end_as_catch_up_says(
+    world: MakeWorld, catch_up: dict[str, Any], expected: list[str]
+) -> None:
     w = world({"hourly": HOURLY | catch_up})
     sync_timetable(w.services)
     w.now += 3 * HOUR + 20 * MINUTE
