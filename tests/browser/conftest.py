@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 20.0  # that anything in a page may take on a busy machine
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     folder = tmp_path_factory.mktemp("browser")
     project = make_project(folder / "project", Path(__file__).parent / "tasks")
@@ -27,13 +27,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def door(stack: LocalStack) -> Door:
     """The REST API."""
     return Door(stack)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Any]:
     with running_browser() as found:
         yield found

@@ -162,7 +162,7 @@ class Soak:
 
     def _check_follower(self, run_id: str, events: list[dict[str, Any]]) -> None:
         seen = self.followed[run_id]
-        ends = time.monotonic() + 20
+        ends = time.monotonic() + 45
         while not (seen and seen[-1]["type"] == "done") and time.monotonic() < ends:
             time.sleep(0.1)
         if seen != events:

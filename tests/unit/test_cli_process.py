@@ -37,7 +37,12 @@ def spawn(*args: str, **options: Any) -> subprocess.Popen[str]:
     environment = os.environ | {"PYTHONPATH": str(root)} | options.pop("env", {})
     command = [sys.executable, "-m", "chalicelib.cli", *args]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-    return subprocess.Popen(command, env=environment, text=True, **pipes)
+    # Whoever runs the tests in the background makes them, and all their children, deaf to Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(command, env=environment, text=True, **pipes)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_following_as_a_process_survives_twenty_cuts(server: FakeServer):
