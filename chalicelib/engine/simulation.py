@@ -53,7 +53,7 @@ class Simulation:
         self.clock = from_ms
         self.seconds = seconds
         self._events: list[tuple[int, int, Callable[[], None]]] = []
-        self._count = 0
+        self._count = self._begun = 0
         self.result = Simulated(from_ms, from_ms)
         self.services = Services(
             table=table,
@@ -67,7 +67,7 @@ class Simulation:
 
     def run(self, until_ms: int, progress: Callable[[float], None] = lambda fraction: None) -> Simulated:
         """Live until an instant, and give what happened. `progress` is told how far it is, 0 to 1."""
-        began = self.clock
+        began, begun = self.clock, -1
         sync_timetable(self.services)
         while True:
             due = next((d.at for d in due_until(self.services.table, until_ms, 1)), until_ms + 1)
@@ -85,7 +85,9 @@ class Simulation:
                 self.result.fires.update(outcomes)
                 while self._events and self._events[0][0] <= self.clock:
                     heapq.heappop(self._events)[2]()
-            self._look()
+            if self._begun != begun:  # only a run that begins can take more slots than were taken before
+                self._look()
+                begun = self._begun
             progress((self.clock - began) / (until_ms - began))
         self.result.to_ms = until_ms
         self._read_ledger()
@@ -99,6 +101,7 @@ class Simulation:
         run, mine = runs.claim(self.services.table, run_id, attempt, "simulation", now, now + LEASE_MS)
         if not mine:
             return
+        self._begun += 1
         self.result.runs[run.task_id] += 1
         self.result.waits[run.task_id].append((now - run.created_at) / 1000)
         seconds = self.seconds.get(run.task_id, UNKNOWN_SECONDS)
