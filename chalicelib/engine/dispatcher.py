@@ -108,7 +108,7 @@ def _take_fire(services: Services, task: CatalogTask, fire: Fire, following: int
     if outcome != "ran":
         return outcome if plans.record_fire(services.table, task.id, fire.at, following, outcome, reason, now) else None
     if task.overlap == "replace":
-        for run_id, _task, _status in active_runs(services.table, task.id):
+        for run_id in _at_work(services, task.id):
             starter.stop_quietly(services, run_id)
     run = starter.new_run(services, task, {}, "schedule", run_id=run_id_of(fire.at, task.id), fire_at=fire.at)
     if not plans.record_fire(services.table, task.id, fire.at, following, "ran", reason, now, run):
@@ -143,4 +143,9 @@ def _decide(services: Services, task: CatalogTask, fire: Fire, behind: int) -> t
 
 def _is_active(services: Services, task: CatalogTask) -> bool:
     """Whether the task's own semaphore is taken, which is never out of date; or a run waits before it."""
-    return bool(semaphores.read_semaphore(services.table, f"task:{task.id}").holders or active_runs(services.table, task.id))
+    return bool(semaphores.read_semaphore(services.table, f"task:{task.id}").holders or _at_work(services, task.id))
+
+
+def _at_work(services: Services, task_id: str) -> list[str]:
+    """A task's queued and running runs; one that was asked for at a later instant is in nobody's way yet."""
+    return [run_id for run_id, _task, status in active_runs(services.table, task_id) if status != "scheduled"]

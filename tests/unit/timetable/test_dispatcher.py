@@ -164,6 +164,19 @@ def test_overlap_replace_stops_the_first_and_runs_after_it(world: MakeWorld) -> 
     assert [run_id for run_id, _ in w.invoked] == [r.id for r in w.live("t")]
 
 
+@pytest.mark.parametrize("overlap", ["skip", "replace"])
+def test_a_run_that_is_asked_for_later_is_in_nobodys_way(world: MakeWorld, overlap: str) -> None:
+    from chalicelib.engine import starter
+    from chalicelib.store.runs import get_run
+
+    w = world({"t": HOURLY | {"overlap": overlap}})
+    later = starter.start(w.services, "t", {}, at=MONDAY + 24 * HOUR)
+    sync_timetable(w.services)
+    w.now += HOUR
+    assert dispatch(w.services) == {"ran": 1}
+    assert get_run(w.table, later.id).status == "scheduled"
+
+
 def _two_fires(w: World) -> Any:
     """The first run is at work when the second fire comes."""
     sync_timetable(w.services)
