@@ -82,7 +82,7 @@ def task_view(services: Services, task: CatalogTask, state: TaskState, active: l
         "category": task.category,
         "tags": task.tags,
         "icon": task.icon,
-        "status": _status(task, state, active),
+        "status": task_status(task, state, active),
         "enabled": task.enabled,
         "schedule": task.schedule,
         "schedule_text": _schedule_text(services, task),
@@ -126,7 +126,8 @@ def parameter_view(parameter: Parameter) -> dict[str, Any]:
     return view | always | {"title": parameter.title or parameter.name.replace("_", " ").capitalize()}
 
 
-def _status(task: CatalogTask, state: TaskState, active: list[str]) -> str:
+def task_status(task: CatalogTask, state: TaskState, active: list[str]) -> str:
+    """What a task is doing: its active runs first, then whether it is enabled, then how its last run ended."""
     for status in ("running", "queued"):
         if status in active:
             return status

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.api.tasks import STATUSES
-from chalicelib.api.views import _status, task_view
+from chalicelib.api.views import task_status, task_view
 from chalicelib.domain.model import CatalogTask
 from chalicelib.domain.timetable import has_schedule
 from chalicelib.engine.services import Services
@@ -69,7 +69,7 @@ def _rows(services: Services) -> list[Row]:
     found = []
     for task in services.registry.tasks().values():
         state, mine = states.get(task.id, TaskState()), active.get(task.id, [])
-        found.append(Row(task, state, mine, _status(task, state, mine)))
+        found.append(Row(task, state, mine, task_status(task, state, mine)))
     return found
 
 
