@@ -6,6 +6,8 @@ BIN    := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -qq
 PYTEST := $(BIN)/python -m pytest
+# Whole files side by side: what a file's tests share (a server, a browser) is started once.
+JOBS   := 2
 
 .DEFAULT_GOAL := help
 .PHONY: help up test check fmt compile docs bench proof screenshots clean
@@ -17,7 +19,7 @@ up: $(STAMPS)/local $(STAMPS)/project node_modules/.nightshift-pages ## install 
 	@exec $(BIN)/nightshift up
 
 test: $(STAMPS)/dev $(STAMPS)/project node_modules/.nightshift-tests ## install and run the tests (ARGS for pytest)
-	@$(PYTEST) -m "not proof and not bench" $(ARGS)
+	@$(PYTEST) -m "not proof and not bench" -n $(JOBS) --dist loadfile $(ARGS)
 
 check: $(STAMPS)/dev $(STAMPS)/project ## lint, types, import directions
 	@$(BIN)/ruff check .
