@@ -24,6 +24,7 @@ from .options import Options, StackError
 from .workers import Invocation, Outcome, Worker, arn, lambda_env
 
 SYNC_RESERVE = 16  # a function waiting for another must not wait for its own slot
+SHARED = Function("shared", "shared", "")
 PASSED_ON = ("TASK_", "NIGHTSHIFT_")
 KEPT_FROM_SHELL = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH")
 
@@ -55,6 +56,10 @@ class Lambdas:
             if worker.idle:
                 worker.kill()
         self._keep_warm()
+
+    def share(self, modules: list[str]) -> None:
+        """Fork the workers to come from a process that has imported these modules."""
+        self._spawn(self.forks.load(modules, self.environment(SHARED)))
 
     def resolve(self, name: str) -> Function | None:
         """By name, ARN (whole or partial), with or without a qualifier, or the project's own short name."""

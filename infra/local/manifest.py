@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 DEFAULT_TIMEOUT, DEFAULT_MEMORY = 60, 128  # Chalice's own defaults
+SHARED = ("settings", "bootstrap", "domain", "catalog", "store", "engine", "processors", "api", "web")
 WEBSOCKET_NAMES = {
     "$connect": "websocket_connect",
     "$default": "websocket_message",
@@ -54,8 +54,22 @@ def describe() -> dict[str, Any]:
         "schedules": schedules,
         "routes": routes,
         "binary_types": list(app.api.binary_types),
-        "modules": sorted(name for name in sys.modules if name.partition(".")[0] in ("app", "chalicelib")),
+        "modules": _modules(),
     }
+
+
+def _modules() -> list[str]:
+    """What functions may share: modules of Nightshift, which do nothing when they are imported.
+
+    The user's own may build a client or look at the environment, which are another in each function.
+    """
+    import pkgutil
+
+    import chalicelib
+
+    names = [f"chalicelib.{name}" for name in SHARED]
+    packages = pkgutil.walk_packages(chalicelib.__path__, "chalicelib.", onerror=lambda _: None)
+    return [module.name for module in packages if module.name.startswith(tuple(names))]
 
 
 @dataclass(frozen=True)

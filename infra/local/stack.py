@@ -138,6 +138,7 @@ class Stack:
         """Run the hook, read the manifest, serve it. On an error the code loaded before goes on."""
         began = time.perf_counter()
         self.forks.code_dir = self.options.project_dir
+        self.forks.unload()
         try:
             await self._before_load()
             env = self.lambdas.environment(_LOADER)
@@ -154,6 +155,7 @@ class Stack:
         self.good_code = keep_copy(self.options.project_dir, self.options.data / "good")
         self.gateway.manifest = self.connections.manifest = self.clock.manifest = manifest
         self.lambdas.load(manifest.functions)
+        self.lambdas.share(described["modules"])
         if not first:
             self.lambdas.settle(self.clock.fire_schedules())
             self.console.say(f"reloaded in {time.perf_counter() - began:.2f} s")

@@ -1,12 +1,15 @@
 """The fork server: a small single-threaded process that has imported the third-party libraries and forks workers.
 
-A worker starts in milliseconds and shares the libraries' memory. The project's own code is imported only in the
-workers. Runs as a script (`python -P zygote.py FD`); everything it needs at the start is in the standard library.
+A worker starts in milliseconds and shares the libraries' memory. The project's own code is imported in the children only;
+one of them, the template, has imported all of it but the tasks, and is a fork server again: for workers of this very code.
+Runs as a script (`python -P zygote.py FD`); everything it needs at the start is in the standard library.
 
 Over the socket FD come JSON lines, each with one file descriptor for the child's output:
     {"id", "kind": "worker", "env", "cwd", "paths", "handler"}    runs the handler under awslambdaric
     {"id", "kind": "call", "env", "cwd", "paths", "target"}     runs `module:function`, "manifest" describes app.py; the
                                                          result goes back over a second descriptor as JSON
+    {"id", "kind": "template", "env", "cwd", "paths", "modules"}  imports these and takes such orders over a second descriptor
+    {"kind": "retire"}                                   takes no more, and ends after its last child
 and JSON lines go back: {"ready": true}, {"started": id, "pid"}, {"ended": id, "pid", "status"} (negative: a signal).
 End of file on the socket means the stack is gone: every child's process group is killed, also after kill -9.
 """
@@ -81,6 +84,8 @@ class Zygote:
         self.children: dict[int, str] = {}
         self.text = b""
         self.descriptors: list[int] = []
+        self.retired = False
+        self.templates: set[int] = set()
 
     def run(self) -> None:
         waker, wake = os.pipe()
@@ -101,6 +106,8 @@ class Zygote:
                 else:
                     os.read(waker, 4096)
             self.reap()
+            if self.retired and not self.children:
+                return None
 
     def listen(self) -> bool:
         """Read what was asked; False at the end of file."""
@@ -118,6 +125,9 @@ class Zygote:
         return True
 
     def start(self, order: dict[str, Any]) -> None:
+        if order["kind"] == "retire":
+            self.retired = True
+            return
         taken = [self.descriptors.pop(0) for _ in range(order["descriptors"])]
         pid = os.fork()
         if pid == 0:
@@ -127,6 +137,8 @@ class Zygote:
         for descriptor in taken:
             os.close(descriptor)
         self.children[pid] = order["id"]
+        if order["kind"] == "template":
+            self.templates.add(pid)
         self.tell({"started": order["id"], "pid": pid})
 
     def become(self, order: dict[str, Any], descriptors: list[int]) -> NoReturn:
@@ -137,7 +149,8 @@ class Zygote:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
-            die_with_parent()
+            if order["kind"] != "template":  # which ends at the end of its own socket, after its children's whole groups
+                die_with_parent()
             os.dup2(descriptors[0], 1)
             os.dup2(descriptors[0], 2)
             os.close(descriptors[0])
@@ -154,6 +167,9 @@ class Zygote:
             gc.enable()
             if order["kind"] == "worker":
                 serve_invocations(order["handler"])
+            elif order["kind"] == "template":
+                load_project(order["modules"])
+                Zygote(socket.socket(fileno=descriptors[1])).run()
             else:
                 answer(order["target"], descriptors[1])
             status = 0
@@ -181,7 +197,7 @@ class Zygote:
                 self.tell({"ended": name, "pid": pid, "status": os.waitstatus_to_exitcode(status)})
 
     def kill_all(self) -> None:
-        for pid in self.children:
+        for pid in self.children.keys() - self.templates:  # which have to end their own children first
             with contextlib.suppress(OSError):
                 os.killpg(pid, signal.SIGKILL)
 
@@ -199,6 +215,16 @@ def die_with_parent() -> None:
         import ctypes
 
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def load_project(modules: list[str]) -> None:
+    """Import what of the project can be imported; what cannot fails again where it is needed."""
+    for name in modules:
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
+    gc.collect()
+    gc.disable()
+    gc.freeze()
 
 
 def serve_invocations(handler: str) -> None:
