@@ -29,11 +29,20 @@ def close(services: Services, run: RunRecord, ending: Ending, closer: str) -> No
 
     Raises FenceLostError when somebody else ended it or took it over.
     """
+    tell(services, run, ending, end(services, run, ending, closer))
+
+
+def end(services: Services, run: RunRecord, ending: Ending, closer: str) -> frozenset[str]:
+    """Make the run terminal; its followers, who have not been told. Raises FenceLostError."""
     followers, follows = run.followers, run.follows
     while True:
         try:
             close_run(services.table, run, follows, ending, closer, services.settings.retention_days)
-            break
+            return followers
         except FollowersChanged as changed:
             followers, follows = changed.followers, changed.follows
+
+
+def tell(services: Services, run: RunRecord, ending: Ending, followers: frozenset[str]) -> None:
+    """Send followers the end of a run: all with a seq above `run.seq`."""
     push_events(services, run.id, sorted(followers), [e for e in ending.events if e["seq"] > run.seq])

@@ -60,6 +60,10 @@ class Publisher:
             self._thread.join()
         self._pusher.finish()
 
+    def behind(self) -> frozenset[str]:
+        """The followers that cannot be reached just now."""
+        return self._pusher.behind()
+
     def next_attempt(self, failed: dict[str, Any]) -> None:
         """Move on to the next attempt, between two flushes. Raises FenceLostError."""
         with self._lock:

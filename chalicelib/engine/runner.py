@@ -18,7 +18,7 @@ from chalicelib.domain.model import CatalogTask, Pipeline
 from chalicelib.domain.run import RunRecord, Status
 from chalicelib.engine.arguments import hide, ready_arguments, secrets_of
 from chalicelib.engine.context import LiveRun
-from chalicelib.engine.ending import close, final_events
+from chalicelib.engine.ending import close, end, final_events, tell
 from chalicelib.engine.interrupts import Interrupts
 from chalicelib.engine.output import captured_output
 from chalicelib.engine.pipeline import PipelineFailed, cut, error_of, run_pipeline
@@ -188,10 +188,11 @@ class _Attempt:
             attempt=self._record(status, error),
             progress=self.progress.fraction,
         )
-        close(self.services, self.run, ending, self.claimant)
+        followers = end(self.services, self.run, ending, self.claimant)
         if self.services.settings.log_task_execution:
             self.services.log.info("run ends", extra={"status": status})
-        hand_on(self.services, self.run)
+        hand_on(self.services, self.run)  # first: whoever waits for a slot does not wait for somebody's screen
+        tell(self.services, self.run, ending, followers - self.publisher.behind())
         if status == "completed" and any(self.run.task_id in t.depends_on for t in self.services.catalog.tasks.values()):
             from chalicelib.engine.dependents import start_dependents
 

@@ -60,7 +60,11 @@ export class RunStream {
     const watch = setInterval(() => {
       const silent = Date.now() - heard;
       if (silent > SILENT_MS + ANSWER_MS) socket.close();
-      else if (silent > SILENT_MS && socket.readyState === WebSocket.OPEN) socket.send('{"action":"ping"}');
+      else if (silent > SILENT_MS && socket.readyState === WebSocket.OPEN) {
+        socket.send('{"action":"ping"}');
+        this.asked = null;
+        this.#ask(); // were the last frame lost, or this follower forgotten, nothing else would tell
+      }
     }, ANSWER_MS / 2);
     const slow = setTimeout(() => opened || socket.close(), ANSWER_MS);
     socket.onopen = () => {
