@@ -6,7 +6,7 @@ from typing import Any
 
 from chalicelib.api.http import Reply, Request
 from chalicelib.api.tasks import task_reply
-from chalicelib.domain.errors import FieldError, InvalidArgumentsError
+from chalicelib.domain.errors import ConflictError, FieldError, InvalidArgumentsError
 from chalicelib.domain.model import Task
 from chalicelib.engine.registry import CHANGEABLE
 from chalicelib.engine.timetable import plan_task
@@ -50,10 +50,13 @@ def patch_task(request: Request) -> Reply:
 
 
 def delete_task(request: Request) -> Reply:
-    """Gone from every list; its runs stay until their retention is over, and active ones go on."""
+    """Gone from every list; its runs stay until their retention is over, and active ones go on. 409 while others depend on it."""
     services, task_id = request.services, request.params["task_id"]
     services.registry.refresh()
     services.registry.task(task_id)
+    dependents = sorted(t.id for t in services.registry.tasks().values() if task_id in t.depends_on)
+    if dependents:
+        raise ConflictError(f"task '{task_id}' cannot be deleted: {', '.join(dependents)} depends on it")
     _change(request, {"deleted": True} if task_id in services.catalog.tasks else None)
     return Reply("", 204)
 

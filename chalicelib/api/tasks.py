@@ -10,7 +10,7 @@ from chalicelib.api.views import run_view, started_view, task_view
 from chalicelib.domain.arguments import validate_arguments
 from chalicelib.domain.clock import parse_iso
 from chalicelib.domain.errors import FieldError, InvalidArgumentsError, InvalidRequestError
-from chalicelib.domain.run import RunRecord
+from chalicelib.domain.run import COMMAND_AGENT, RunRecord, Trigger
 from chalicelib.engine import starter
 from chalicelib.store.listing import active_runs
 from chalicelib.store.runs import get_run
@@ -60,7 +60,8 @@ def run_task(request: Request) -> Reply:
     """200 with the finished run, or 202 when it outlasts the wait."""
     started = time.monotonic()
     run, pause = _start(request), 0.05
-    while not run.terminal and time.monotonic() - started < WAIT_SECONDS:
+    # One that was asked for at a later instant is not waited for.
+    while run.status != "scheduled" and not run.terminal and time.monotonic() - started < WAIT_SECONDS:
         time.sleep(pause)
         pause = min(pause * 1.5, 0.5)
         run = get_run(request.services.table, run.id)
@@ -84,7 +85,8 @@ def _start(request: Request) -> RunRecord:
     if key is not None and not 0 < len(key) <= MOST_KEY:
         raise InvalidRequestError(f"Idempotency-Key has to be 1 to {MOST_KEY} characters long")
     checked: dict[str, Any] = validate_arguments(task.parameters, args)
-    return starter.start(services, task_id, checked, trigger="api", idempotency_key=key, at=_instant(body.get("at")))
+    trigger: Trigger = "manual" if request.headers.get("user-agent") == COMMAND_AGENT else "api"
+    return starter.start(services, task_id, checked, trigger=trigger, idempotency_key=key, at=_instant(body.get("at")))
 
 
 def _instant(text: Any) -> int | None:

@@ -49,9 +49,10 @@ class UsageProblem(CommandError):
 def connect(ctx: typer.Context) -> Client:
     """The client that the options ask for."""
     from chalicelib.client import Client
+    from chalicelib.domain.run import COMMAND_AGENT
 
     options = global_options(ctx)
-    return Client(options.url, options.token)
+    return Client(options.url, options.token, agent=COMMAND_AGENT)
 
 
 def output(ctx: typer.Context) -> Output:
@@ -121,8 +122,10 @@ def _report(error: Exception) -> int:
             code, message = error.exit_code, _usage(error)
         case CommandError():
             code, message, errors = error.exit_code, str(error), error.errors
-        case ProblemError(status=422) if error.errors:
-            code, message, errors = 2, error.title, error.errors
+        case ProblemError(status=400 | 422) if error.errors:
+            # HTTP's own words say less than the fields below them.
+            plain = error.title in ("Bad Request", "Unprocessable Content")
+            code, message, errors = 2, "this is not accepted" if plain else error.title, error.errors
         case ClientError() | NightshiftError():
             message = str(error)
         case OSError():

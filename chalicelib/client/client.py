@@ -27,9 +27,9 @@ class Client:
     Every method raises `ProblemError` when the server refuses and `Unreachable` when there is none.
     """
 
-    def __init__(self, url: str | None = None, token: str | None = None) -> None:
+    def __init__(self, url: str | None = None, token: str | None = None, agent: str = "nightshift-client") -> None:
         self.url, self.token = find_session(url, token)
-        self._http = Transport(self.url, self.token)
+        self._http = Transport(self.url, self.token, agent=agent)
 
     def __enter__(self) -> Self:
         return self

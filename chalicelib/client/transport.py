@@ -34,7 +34,7 @@ class Response(NamedTuple):
 class Transport:
     """Requests against one base URL. Safe to share between threads: an idle connection has one user at a time."""
 
-    def __init__(self, url: str, token: str, timeout: float = TIMEOUT) -> None:
+    def __init__(self, url: str, token: str, timeout: float = TIMEOUT, agent: str = "nightshift-client") -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ClientError(f"not a URL with http:// or https://: {url!r}")
@@ -43,7 +43,7 @@ class Transport:
         self._secure = parts.scheme == "https"
         self._base = parts.path.rstrip("/")
         self._timeout = timeout
-        self._headers = {"Accept": "application/json", "User-Agent": "nightshift-client"}
+        self._headers = {"Accept": "application/json", "User-Agent": agent}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
         self._idle: list[http.client.HTTPConnection] = []

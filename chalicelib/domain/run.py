@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 Status = Literal["scheduled", "queued", "running", "completed", "failed", "stopped"]
 Trigger = Literal["schedule", "manual", "api", "dependency", "retry"]
+COMMAND_AGENT = "nightshift-command"  # how the command names itself: what it starts, a person did
 EventType = Literal["line", "progress", "step", "status", "done"]
 
 ACTIVE: tuple[Status, ...] = ("scheduled", "queued", "running")

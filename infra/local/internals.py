@@ -47,7 +47,10 @@ def handle(stack: Stack, request: Request) -> Response:
         case ("POST", "chaos"):
             return _set_chaos(stack, query)
         case ("POST", "tick"):
-            minute = datetime.fromisoformat(query["time"].replace("Z", "+00:00"))
+            try:  # a + that was not escaped arrives as a space
+                minute = datetime.fromisoformat(query.get("time", "").replace("Z", "+00:00").replace(" +", "+"))
+            except ValueError as error:
+                return as_json(400, {"message": f"time: {error}; write it like 2026-01-31T02:00:00Z"})
             return as_json(200, {"fired": stack.clock.fire(minute)})
         case ("POST", "reap"):
             for worker in list(stack.lambdas.workers):

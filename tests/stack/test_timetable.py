@@ -201,6 +201,19 @@ def test_delete_hides_a_task_of_the_code_until_it_is_put_back(timed: Door) -> No
     assert timed.get("/task/ninety")["every"] == "45m"
 
 
+def test_a_task_that_others_depend_on_is_not_deleted(timed: Door) -> None:
+    answer = timed.http.delete("/task/berlin_night")
+    assert (answer.status_code, "after depends on it" in answer.json()["detail"]) == (409, True)
+    assert timed.http.get("/task/berlin_night").status_code == 200
+
+
+def test_a_run_asked_for_at_an_instant_is_not_waited_for(timed: Door) -> None:
+    answer = timed.http.post("/task/every_ten/_run", json={"at": "2027-01-01T00:00:00Z"})
+    assert (answer.status_code, answer.json()["status"]) == (202, "scheduled")
+    assert answer.elapsed.total_seconds() < 10
+    timed.http.post(f"/run/{answer.json()['id']}/_stop")
+
+
 def test_a_disabled_task_takes_no_start_and_no_fire(timed: Door) -> None:
     assert timed.http.patch("/task/every_ten", json={"enabled": False}).json()["status"] == "disabled"
     eventually(lambda: timed.http.post("/task/every_ten/_start").status_code == 409, 10)

@@ -164,6 +164,11 @@ def test_field_errors_of_the_server_are_shown_per_field(server: FakeServer):
     assert result.stderr == "error: Invalid arguments\n  database: is required\n"
 
 
+def test_the_words_of_http_are_not_shown_where_fields_say_more(server: FakeServer):
+    server.start_problem = (422, "Unprocessable Content", "", [{"field": "database", "message": "is required"}])
+    assert nightshift("start", "backup").stderr == "error: this is not accepted\n  database: is required\n"
+
+
 def test_a_dangerous_task_wants_yes_where_nobody_can_be_asked(server: FakeServer):
     server.tasks["backup"]["danger"] = "Locks the database"
     refused = nightshift("start", "backup")
