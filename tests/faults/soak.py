@@ -21,6 +21,7 @@ TERMINAL = ("completed", "failed", "stopped")
 FOLLOWED = 0.4  # the share of runs that somebody follows
 MOST_FOLLOWERS = 25  # at a time: each asks every few seconds while it hears nothing
 STARTERS = 4
+MOST_WAITING = 80  # runs in the queue from which on nobody starts more: the machine says how many there are, not the soak
 
 
 @dataclass
@@ -34,6 +35,7 @@ class Soak:
     followed: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     found: list[str] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
+    waiting: int = 0  # in the queue, as the watcher saw it last
 
     def start_for(self, seconds: float, most: int) -> None:
         """Start runs from several sides."""
@@ -47,10 +49,12 @@ class Soak:
         self.over.set()
         watcher.join()
 
-    def settle(self, seconds: float) -> None:
-        """Let it become quiet: sweeps, one a second and a half, until nothing is active any more."""
-        ends = time.monotonic() + seconds
-        while time.monotonic() < ends and (self._active() or self._left()):
+    def settle(self, patience: float) -> None:
+        """Let it become quiet: sweeps, one a second and a half, until nothing is active any more, or nothing has moved for long."""
+        seen, ends = None, time.monotonic() + patience
+        while time.monotonic() < ends and (now := (self._active(), self._left())) != (0, []):
+            if now != seen:
+                seen, ends = now, time.monotonic() + patience
             self.stack.tick(time.strftime("%Y-%m-%dT%H:%M:00Z", time.gmtime()))
             time.sleep(1.5)
 
@@ -94,6 +98,8 @@ class Soak:
         dice = random.Random(self.seed * 100 + number)
         client = self._client()
         for _ in range(most):
+            while self.waiting > MOST_WAITING and time.monotonic() < ends:
+                time.sleep(0.1)
             if time.monotonic() > ends:
                 return
             kind, key = dice.choice(KINDS), uuid4().hex
@@ -136,12 +142,13 @@ class Soak:
                 name, active, limit = item["sk"]["S"], int(item["active"]["N"]), int(item["limit"]["N"])
                 if active > limit or active != _held(item):
                     self.found.append(f"semaphore {name}: {active} of {limit}, and its holders have {_held(item)}")
+            self.waiting = len(_query(client, "QUEUE#global"))
 
     # --- looking ---------------------------------------------------------------------------------------------------
 
-    def _active(self) -> bool:
+    def _active(self) -> int:
         client = self._client()
-        return any(next(client.runs(status=status, limit=1), None) for status in ("scheduled", "queued", "running"))
+        return sum(1 for status in ("scheduled", "queued", "running") for _ in client.runs(status=status))
 
     def _left(self) -> list[str]:
         """What semaphores and queues still hold."""

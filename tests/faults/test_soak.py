@@ -58,11 +58,11 @@ def shorten(path: Path, **values: int) -> None:
     path.write_text(text)
 
 
-def soak(stack: LocalStack, folder: Path, seconds: float, most: int, settling: float) -> None:
+def soak(stack: LocalStack, folder: Path, seconds: float, most: int, patience: float) -> None:
     work = Soak(stack, folder / "begun", SEED)
     work.start_for(seconds, most)
     chaos = stack.ask("chaos?on=0", "POST")
-    work.settle(settling)
+    work.settle(patience)
     told = work.check()
     print(json.dumps(told | {"chaos": chaos["counts"], "seed": SEED}, indent=1))
     assert not work.found, "\n".join(work.found) + f"\nseed {SEED}; {told}; {chaos['counts']}"
@@ -71,10 +71,10 @@ def soak(stack: LocalStack, folder: Path, seconds: float, most: int, settling: f
 
 @pytest.mark.timeout(240)
 def test_everything_ends_once_whatever_happens(stack: Make, tmp_path: Path) -> None:
-    soak(stack(hurry=True), tmp_path, seconds=15, most=300, settling=60)
+    soak(stack(hurry=True), tmp_path, seconds=15, most=300, patience=60)
 
 
 @pytest.mark.proof
 @pytest.mark.timeout(1200)
 def test_five_minutes_of_misfortune(stack: Make, tmp_path: Path) -> None:
-    soak(stack(hurry=False), tmp_path, seconds=300, most=4000, settling=300)
+    soak(stack(hurry=False), tmp_path, seconds=300, most=4000, patience=120)
