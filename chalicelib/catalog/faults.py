@@ -17,15 +17,19 @@ M = TypeVar("M", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Fault:
-    """One wrong value of a definition: where in it, what, and what would be right."""
+    """One wrong value of a definition: where in it, what, and what would be right.
+
+    `final`: no value that a reference in it may get would mend it.
+    """
 
     path: Path
     message: str
     hint: str = ""
+    final: bool = False
 
     def under(self, *prefix: str | int) -> Fault:
         """The same, seen from further out."""
-        return Fault((*prefix, *self.path), self.message, self.hint)
+        return Fault((*prefix, *self.path), self.message, self.hint, self.final)
 
 
 @dataclass(frozen=True)
@@ -103,11 +107,13 @@ def _fault(error: dict[str, Any], raw: Any, model: type[BaseModel]) -> Fault:
         return Fault((*path, name), "is missing")
     path = _real(error["loc"], raw)
     if kind == "extra_forbidden":
-        return Fault(path, f"unknown key '{path[-1]}'", suggestion(str(path[-1]), _keys_beside(path, model)))
+        return Fault(path, f"unknown key '{path[-1]}'", suggestion(str(path[-1]), _keys_beside(path, model)), final=True)
     if kind in ("literal_error", "enum"):
         return Fault(path, f"{_shown(given)} is not offered", f"one of {context.get('expected', '')}")
     if kind in ("model_type", "dict_type", "model_attributes_type"):
         return Fault(path, f"is a mapping of names and values, not {_shown(given)}")
+    if kind == "refused_reference":
+        return Fault(path, error["msg"], final=True)
     if kind == "value_error":
         return Fault(path, str(context.get("error", error["msg"])))
     if kind == "string_pattern_mismatch":

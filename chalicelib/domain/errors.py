@@ -1,7 +1,7 @@
 """Every error of Nightshift, drawn as one tree, and the one table that turns it into HTTP.
 
 NightshiftError
-├── NotFoundError           UnknownTaskError  UnknownRunError
+├── NotFoundError           UnknownTaskError  UnknownRunError  UnknownArtifactError
 ├── ConflictError           NothingToStopError  TaskDisabledError  RunFinishedError  RunNotFinishedError  KeyReusedError
 ├── ChangedMeanwhileError   the state that a change was made on is not the state any more
 ├── InvalidError            InvalidArgumentsError  InvalidRequestError  InvalidCursorError
@@ -12,6 +12,8 @@ NightshiftError
 ├── SettingsError           a TASK_* variable or a key of `task:` is wrong
 ├── StepError               a step cannot do its work (permanent)
 ├── TransientError          worth another attempt
+│   └── StepTimeoutError    a step took longer than its own timeout
+├── NewerFormatError        an item was written by a newer release: this code must not touch it
 └── FenceLostError          a newer attempt owns the run: this process must not write any more
 StoppedError (BaseException) raised inside a run's code when somebody pressed stop
 └── TimedOutError           the same, when its timeout is over
@@ -55,6 +57,13 @@ class UnknownRunError(NotFoundError):
 
     def __init__(self, run_id: str) -> None:
         super().__init__(f"there is no run '{run_id}'")
+
+
+class UnknownArtifactError(NotFoundError):
+    """The run keeps no file of that name."""
+
+    def __init__(self, run_id: str, name: str) -> None:
+        super().__init__(f"run '{run_id}' has no artifact '{name}'")
 
 
 class ConflictError(NightshiftError):
@@ -127,6 +136,14 @@ class StepError(NightshiftError):
 
 class TransientError(NightshiftError):
     """A step failed for a passing reason; another attempt may succeed."""
+
+
+class StepTimeoutError(TransientError):
+    """A step took longer than its own `timeout`; the run's time is not over yet."""
+
+
+class NewerFormatError(NightshiftError):
+    """An item was written by a newer release than this code's."""
 
 
 class FenceLostError(NightshiftError):

@@ -2,92 +2,66 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from chalicelib.domain.definition import Definition
 from chalicelib.domain.durations import seconds_of, text_of
+from chalicelib.domain.parameter import Choice as Choice
+from chalicelib.domain.parameter import Parameter as Parameter
+from chalicelib.domain.parameter import ParameterType as ParameterType
+from chalicelib.domain.permissions import Permission
+from chalicelib.domain.retry import MOST_RETRIES, RetryPolicy, policy_of, retry_of
 
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 LAMBDA_LIMIT_SECONDS = 900
+
+FUNCTION_KEYS = frozenset(
+    {"memory", "ephemeral_storage", "reserved_concurrency", "environment", "subnet_ids", "security_group_ids", "permissions"}
+)
+"""Keys of a task about its own Lambda: they take effect with a deploy, and a task made at run time has none of them."""
 
 SHORTEST_PERIOD = 60.0
 """Seconds. Nothing wakes the dispatcher more often."""
 
 Overlap = Literal["allow", "queue", "skip", "replace"]
+OnError = Literal["fail", "continue"]
 CatchUp = Literal["latest", "all", "none"]
-ParameterType = Literal["text", "select", "boolean", "number", "date", "file", "multiline", "secret"]
-
-
-class Definition(BaseModel):
-    """A part of the catalog: immutable, and an unknown key is an error."""
-
-    # Python's own words (`except`, `from`) are keys too: read and dumped by alias, named differently in code.
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, serialize_by_alias=True)
-
-
-class Choice(Definition):
-    """One entry of a select parameter."""
-
-    value: str | int | float | bool
-    label: str = ""
-
-
-class Parameter(Definition):
-    """One argument that a task takes. Bounds that do not fit the type are refused."""
-
-    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="The argument's name")
-    type: ParameterType = Field("text", description="Which kind")
-    title: str = Field("", description="Label in the form; otherwise the name")
-    help: str = Field("", description="A sentence below the field")
-    required: bool = Field(False, description="Without it a run is refused")
-    default: Any = Field(None, description="What holds when it is not given")
-    choices: list[Choice] = Field([], description="Of a select: values, or {value, label}")
-    pattern: str | None = Field(None, description="Regular expression that the whole text matches")
-    min_length: int | None = Field(None, ge=0, description="Least characters")
-    max_length: int | None = Field(None, ge=1, description="Most characters")
-    minimum: float | str | None = Field(None, description="Lowest number, or earliest date")
-    maximum: float | str | None = Field(None, description="Highest number, or latest date")
-    integer: bool = Field(False, description="A number without a fraction")
-    accept: str = Field("", description="File types, as in an HTML input: `.csv,text/csv`")
-    max_bytes: int | None = Field(None, ge=1, description="Largest file")
-    placeholder: str = Field("", description="Grey text in the empty field")
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if self.type == "select" and not self.choices:
-            raise ValueError("a select parameter needs choices, like choices: [sql, tar]")
-        if self.type != "select" and self.choices:
-            raise ValueError(f"choices belong to type: select, not to {self.type}")
-        if self.pattern is not None:
-            import re
-
-            try:
-                re.compile(self.pattern)
-            except re.error as error:
-                raise ValueError(f"pattern is not a regular expression: {error}") from None
-        return self
-
-    @field_validator("choices", mode="before")
-    @classmethod
-    def _plain_choices(cls, value: Any) -> Any:
-        return [c if isinstance(c, dict | Choice) else {"value": c} for c in value] if isinstance(value, list) else value
 
 
 class Step(Definition):
     """One configured use of a processor within a pipeline."""
 
-    processor: str
-    config: dict[str, Any] = {}
-    name: str = ""
+    processor: str = Field(description="Which kind of step")
+    config: dict[str, Any] = Field({}, description="Its configuration")
+    name: str = Field("", description="What it is called in the run and in `${steps.NAME.output}`; default: the processor's name")
+    when: Any = Field(True, description="A condition; the step is skipped where it does not hold")
+    on_error: OnError = Field("fail", description="continue: the run goes on when the step fails, and is a partial success")
+    timeout: float | None = Field(None, description="Longest that one try may take; written like 30s or 10m")
+    retry: RetryPolicy | None = Field(None, description="Further tries: a number, or {count, base: 1s, max: 5m, on: transient}")
+
+    @field_validator("timeout", mode="before")
+    @classmethod
+    def _written_timeout(cls, value: Any) -> Any:
+        return None if value is None else seconds_of(value)
+
+    @field_validator("retry", mode="before")
+    @classmethod
+    def _number_of_retries(cls, value: Any) -> Any:
+        return retry_of(value)
 
 
 class Pipeline(Definition):
     """A named, ordered list of steps; several tasks may share one."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$")
-    description: str = ""
-    steps: list[Step] = Field(min_length=1)
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$", description="What tasks refer to")
+    description: str = Field("", description="What it does, for people")
+    steps: list[Step] = Field(min_length=1, description="Written under `processors`; run in order")
+    on_success: list[Step] = Field([], description="Run at the end when every step before was well")
+    on_failure: list[Step] = Field([], description="Run when a step has failed; they see `${error.message}`")
+    always: list[Step] = Field([], description="Run last in any case, a stop included")
 
 
 class Window(Definition):
@@ -138,16 +112,46 @@ class Task(Definition):
     pipeline: str = Field(description="Name of the pipeline that it runs")
     timeout: float | None = Field(None, description="Longest that a run may take; written like 30m. None: TASK_TIMEOUT")
     retry_count: int = Field(0, ge=0, le=100, description="How many more attempts after one that failed for a passing reason")
+    retry: RetryPolicy | None = Field(
+        None, description="The same with waits and reasons: a number, or {count, base: 1s, max: 5m, on: transient | any | [types]}"
+    )
+    artifacts: list[str] = Field([], description="Files of the workspace that are kept with the run, like [out/*.csv]")
     danger: str = Field("", description="A warning that is confirmed before each run")
     expensive: bool = Field(False, description="Shown as costly before a run")
     parameters: list[Parameter] = Field([], description="What a run can be given; a list, or a mapping by name")
     memory: int = Field(512, ge=128, le=10240, description="MB of its Lambda")
+    ephemeral_storage: int = Field(512, ge=512, le=10240, description="MB of its Lambda's /tmp, where a run has its workspace")
+    reserved_concurrency: int | None = Field(
+        None, ge=1, le=1000, description="Processes that Lambda keeps for it and never exceeds; None: what the account has left"
+    )
+    environment: dict[str, str] = Field({}, description="Variables of its Lambda; secrets do not belong here")
+    subnet_ids: list[str] = Field([], description="Subnets of the VPC that its Lambda joins; with security_group_ids")
+    security_group_ids: list[str] = Field([], description="Security groups within that VPC; with subnet_ids")
+    permissions: list[Permission] = Field([], description="What its Lambda may do in AWS beyond what every task may")
     metadata: dict[str, Any] = Field({}, description="Anything else worth keeping; shown with each result")
 
     @field_validator("timeout", mode="before")
     @classmethod
     def _written_timeout(cls, value: Any) -> Any:
         return None if value is None else seconds_of(value)
+
+    @field_validator("retry", mode="before")
+    @classmethod
+    def _number_of_retries(cls, value: Any) -> Any:
+        return retry_of(value)
+
+    @field_validator("artifacts", mode="before")
+    @classmethod
+    def _one_or_many_artifacts(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @field_validator("artifacts")
+    @classmethod
+    def _within_the_workspace(cls, value: list[str]) -> list[str]:
+        for pattern in value:
+            if not pattern or pattern.startswith(("/", "~")) or ".." in pattern.split("/") or "\0" in pattern:
+                raise ValueError(f"'{pattern}' is to name files below the run's workspace, like out/*.csv or **/*.log")
+        return value
 
     @field_validator("every", "spread", mode="before")
     @classmethod
@@ -164,6 +168,31 @@ class Task(Definition):
     def _one_or_many(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
 
+    @field_validator("environment")
+    @classmethod
+    def _own_variables(cls, value: dict[str, str]) -> dict[str, str]:
+        for name in value:
+            if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]+", name):
+                raise ValueError(f"'{name}' is no name of a variable on Lambda: a letter, then letters, digits and _")
+            if name.startswith(("AWS_", "LAMBDA_", "NIGHTSHIFT_", "TASK_")):
+                raise ValueError(f"'{name}' is not a task's to set: AWS_, LAMBDA_, NIGHTSHIFT_ and TASK_ hold for all functions")
+        return value
+
+    @field_validator("subnet_ids", "security_group_ids")
+    @classmethod
+    def _ids(cls, value: list[str], info: ValidationInfo) -> list[str]:
+        kind = "subnet" if info.field_name == "subnet_ids" else "sg"
+        for name in value:
+            if not re.fullmatch(rf"{kind}-[0-9a-f]+", name):
+                raise ValueError(f"'{name}' is not like {kind}-0a1b2c3d")
+        return value
+
+    @model_validator(mode="after")
+    def _whole_network(self) -> Self:
+        if bool(self.subnet_ids) != bool(self.security_group_ids):
+            raise ValueError("subnet_ids and security_group_ids go together: a Lambda joins a VPC with both")
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def _name_and_title(cls, value: Any) -> Any:
@@ -172,6 +201,27 @@ class Task(Definition):
             return value
         label = value.get("title") or value.get("name") or value.get("id", "")
         return {**value, "name": value.get("name") or label, "title": value.get("title") or label}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _retries_said_once(cls, value: Any) -> Any:
+        """`retry_count` is the count of `retry`; both may be given, if they agree."""
+        if not isinstance(value, dict) or value.get("retry") is None:
+            return value
+        retry = value["retry"]
+        written = retry_of(retry)
+        count = written.get("count") if isinstance(written, dict) else getattr(retry, "count", None)
+        if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= MOST_RETRIES:
+            return value  # the field's own fault is told
+        given = value.get("retry_count")
+        if given is not None and given != count:
+            raise ValueError(f"retry_count is {given} but retry says {count}: give one of them")
+        return {**value, "retry_count": count}
+
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        """When and how often a failed attempt is followed by another."""
+        return policy_of(self.retry, self.retry_count)
 
     @property
     def limited(self) -> bool:
@@ -195,7 +245,7 @@ class ProcessorInfo(Definition):
     module: str
     qualname: str
     description: str = ""
-    config_schema: dict[str, Any] = {}
+    config_schema: dict[str, Any] = Field({})
 
 
 class CatalogTask(Task):
@@ -212,6 +262,6 @@ class Catalog(Definition):
     version: int = 1
     digest: str = ""
     settings: dict[str, Any] = Field({}, description="The `task:` block")
-    tasks: dict[str, CatalogTask] = {}
-    pipelines: dict[str, Pipeline] = {}
-    processors: dict[str, ProcessorInfo] = {}
+    tasks: dict[str, CatalogTask] = Field({})
+    pipelines: dict[str, Pipeline] = Field({})
+    processors: dict[str, ProcessorInfo] = Field({})

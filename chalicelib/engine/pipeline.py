@@ -1,29 +1,24 @@
-"""Runs a pipeline's steps in order, and notes each one's time, output and error."""
+"""Runs a pipeline: its steps in order, then what it has for success, for failure, and for any case."""
 
 from __future__ import annotations
 
-import time
-import traceback
-from importlib import import_module
+import copy
+from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
-from chalicelib.domain.durations import text_of
-from chalicelib.domain.errors import NightshiftError, StepError, TimedOutError
+from chalicelib.domain.errors import StoppedError, TimedOutError
 from chalicelib.domain.handle import RunHandle
 from chalicelib.domain.model import Catalog, Pipeline, Step
-from chalicelib.engine.progress import MOST_MESSAGE, Progress
-from chalicelib.store.codec import to_json
+from chalicelib.domain.pipeline_state import PipelineState
+from chalicelib.engine.failures import cut, error_of
+from chalicelib.engine.progress import Progress
+from chalicelib.engine.steps.block import Block, InnerPosition, Work, never
+from chalicelib.engine.steps.records import Records
+from chalicelib.engine.values import Values
+from chalicelib.processors.control import StepFailed
 
-MOST_TRACEBACK = 20_000  # characters
-MOST_OUTPUT = 4_000  # characters of JSON up to which a step's record shows its output; the result has it anyway
-ENGINE_FILES = (
-    "chalicelib/engine/",
-    "chalicelib/processors/python.py",
-    "chalicelib/catalog/",
-    "awslambdaric/",
-    "pydantic/",
-    "importlib",
-)
+__all__ = ["LegOver", "PipelineFailed", "cut", "error_of", "never", "run_pipeline"]
 
 
 class PipelineFailed(Exception):
@@ -34,106 +29,128 @@ class PipelineFailed(Exception):
         self.error, self.cause = error, cause
 
 
-def run_pipeline(catalog: Catalog, pipeline: Pipeline, run: RunHandle, progress: Progress, steps: list[dict[str, Any]]) -> Any:
-    """The result: a Python task's return value, or every step's output by its name. `steps` is filled as the work goes on.
+class LegOver(Exception):
+    """This Lambda's time is nearly over, and the pipeline's state is one that another can go on from."""
 
-    When a step fails, those after it that ask for failures (alerts) still run; then PipelineFailed is raised.
+
+def run_pipeline(
+    catalog: Catalog,
+    pipeline: Pipeline,
+    run: RunHandle,
+    progress: Progress,
+    state: PipelineState,
+    values: Values,
+    leg_due: Callable[[], bool] = never,
+) -> Any:
+    """The result: a Python task's return value, or the outputs of the top-level steps by name. `state` is kept current.
+
+    When a step fails, those after it that ask for failures (alerts) still run, then `on_failure` and `always` of the pipeline;
+    then PipelineFailed is raised. Raises LegOver when `leg_due` says so, where `state` is one to go on from: between two
+    top-level steps, and after a checkpoint of the one at hand.
     """
-    failure: PipelineFailed | None = None
-    for index, step in enumerate(pipeline.steps):
-        record: dict[str, Any] = {"index": index, "name": _name_of(pipeline, index), "processor": step.processor}
+    return _Pipeline(catalog, pipeline, run, progress, state, values, leg_due).work()
+
+
+class _Pipeline:
+    def __init__(
+        self,
+        catalog: Catalog,
+        pipeline: Pipeline,
+        run: RunHandle,
+        progress: Progress,
+        state: PipelineState,
+        values: Values,
+        leg_due: Callable[[], bool],
+    ) -> None:
+        self.pipeline, self.run, self.state = pipeline, run, state
+        self.records = Records(state, progress)
+        self.leg_due = leg_due
+        self.at_last = False  # whether `always` has begun
+        self.main = Work(catalog, self.records, values, leg_due, self._expect)
+        self.ending = Work(catalog, self.records, values, never, lambda _: None)
+        run.outputs, run.previous, run.failure = state.outputs, state.previous, state.failure
+
+    def _expect(self, seconds: float) -> None:
+        self.state.expected = seconds
+
+    def work(self) -> Any:
+        if self.state.steps:
+            self.main.values.remember(self.pipeline)
         try:
-            instance = _load(catalog, step)
-            applies = getattr(instance, "applies", None)
-            wanted = failure is None if applies is None else applies(failure is not None)
-        except Exception as cause:
-            failure = failure or PipelineFailed(error_of(cause, record["name"]), cause)
-            steps.append(record | {"status": "failed", "error": error_of(cause, record["name"])})
-            continue
-        if not wanted:
-            steps.append(record | {"status": "skipped"})
-            continue
+            failure = self._worked()
+        except LegOver:
+            raise
+        except StoppedError:
+            self.records.close()
+            if self.pipeline.always and not self.at_last:
+                self._when_stopped()
+            raise
+        self.records.close()
+        if failure is not None:
+            self.state.failure = failure.summary
+            raise PipelineFailed(failure.error, failure.cause) from failure.cause
+        if self.pipeline.name.startswith("python:"):
+            return self.run.previous
+        return dict(self.state.outputs) or None
+
+    def _worked(self) -> StepFailed | None:
+        failure = self._first_failure(self._steps) or None
+        if failure is not None:
+            kind = {"type": "Timeout"} if isinstance(failure.cause, TimedOutError) else {}
+            self._at_the_end("on_failure", self.pipeline.on_failure, failure, {"error": failure.summary | kind})
+        else:
+            failure = self._first_failure(lambda: self._run_ending("on_success", self.pipeline.on_success, {}, regardless=False))
+        self.at_last = True
+        late = self._at_the_end("always", self.pipeline.always, failure, {})
+        return failure or late
+
+    def _first_failure(self, work: Callable[[], None]) -> StepFailed | None:
         try:
-            _run_step(instance, run, progress, record, steps)
-        except (Exception, TimedOutError) as cause:
-            error = error_of(cause, record["name"])
-            if failure is None:
-                failure = PipelineFailed(error, cause)
-                run.failure = {k: error[k] for k in ("type", "message", "step")}
-            else:
-                run.log(f"{record['name']}: {error['type']}: {error['message']}", level="error")
-    if failure is not None:
-        raise failure from failure.cause
-    if pipeline.name.startswith("python:"):
-        return run.previous
-    return dict(run.outputs) or None
+            work()
+        except StepFailed as failed:
+            return failed
+        except TimedOutError as late:  # between two steps
+            running = next((record["name"] for record in reversed(self.state.steps) if record["status"] == "running"), None)
+            self.records.close()
+            self.run.failure = {"type": "Timeout", "message": "its time is over", "step": running}
+            return StepFailed(error_of(late, running, self.run.mask), late)
+        return None
 
+    def _steps(self) -> None:
+        """The pipeline's own steps, from where it stands."""
+        state, steps = self.state, self.pipeline.steps
+        resumed = state.next > 0 or bool(state.steps)
+        block = Block(self.main, steps, self.run, state, resumed=resumed)
+        more = self.pipeline.on_success or self.pipeline.on_failure or self.pipeline.always
+        with closing(block.work_through()) as work:
+            for can_leave in work:
+                if can_leave and (state.next < len(steps) or more) and self.leg_due():
+                    work.close()
+                    raise LegOver
 
-def _run_step(instance: Any, run: RunHandle, progress: Progress, record: dict[str, Any], steps: list[dict[str, Any]]) -> None:
-    shown = {k: record[k] for k in ("index", "name", "processor")}
-    progress.say("step", **shown, status="running")
-    began = time.monotonic()
-    entry = record | {"status": "running", "started": progress.seq}
-    steps.append(entry)
-    error: str | None = None
-    status = "failed"
-    try:
-        output = instance(run)
-        status = "completed"
-        run.previous = output if output is not None else {}
-        if output is not None:
-            run.outputs[record["name"]] = output
-            if len(to_json(output)) <= MOST_OUTPUT:
-                entry["output"] = output if isinstance(output, dict) else {"value": output}
-    except BaseException as cause:
-        error = cut(f"{type(cause).__name__}: {cause}", MOST_MESSAGE)
-        status = "failed" if isinstance(cause, Exception | TimedOutError) else "stopped"
-        raise
-    finally:
-        seconds = round(time.monotonic() - began, 3)
-        entry |= {"status": status, "seconds": seconds, "duration": text_of(seconds)}
-        if error:
-            entry["error"] = error
-        progress.say("step", **shown, status=status, duration=text_of(seconds), **({"error": error} if error else {}))
+    def _at_the_end(self, name: str, steps: list[Step], first: StepFailed | None, local: dict[str, Any]) -> StepFailed | None:
+        """Run the steps whatever has failed. Their own failure, which is only reported when it is not the first."""
+        failed = self._first_failure(lambda: self._run_ending(name, steps, local, regardless=True))
+        if failed is not None and first is not None:
+            self.run.log(f"{failed.error['step']}: {failed.brief}", level="error")
+            self.records.warn(str(failed.error["step"]), failed.brief)
+        return failed
 
+    def _run_ending(self, name: str, steps: list[Step], local: dict[str, Any], regardless: bool) -> None:
+        lists = (self.pipeline.on_success, self.pipeline.on_failure, self.pipeline.always)
+        before = {"on_success": lists[:0], "on_failure": lists[:1], "always": lists[:2]}[name]
+        first_index = len(self.pipeline.steps) + sum(map(len, before))
+        position = InnerPosition(previous=self.state.previous)
+        run = copy.copy(self.run)
+        run.outputs = dict(self.state.outputs)  # theirs are no part of the result
+        block = Block(self.ending, steps, run, position, (name,), first_index=first_index, local=local, regardless=regardless)
+        for _ in block.work_through():
+            pass
 
-def _load(catalog: Catalog, step: Step) -> Any:
-    info = catalog.processors.get(step.processor)
-    if info is None:
-        raise StepError(f"there is no processor '{step.processor}'")
-    found: Any = import_module(info.module)
-    for part in info.qualname.split("."):
-        found = getattr(found, part)
-    return found.model_validate(step.config)
-
-
-def _name_of(pipeline: Pipeline, index: int) -> str:
-    """A step's own name, or its processor's, told apart by number where a pipeline uses one twice."""
-    step = pipeline.steps[index]
-    if step.name:
-        return step.name
-    before = sum(1 for s in pipeline.steps[:index] if not s.name and s.processor == step.processor)
-    return f"{step.processor}_{before + 1}" if before else step.processor
-
-
-def error_of(cause: BaseException, step: str | None) -> dict[str, Any]:
-    """`{type, message, step, traceback}`, the engine's own frames left out: the user's come first and last."""
-    frames = traceback.extract_tb(cause.__traceback__)
-    own = [f for f in frames if not any(part in f.filename for part in ENGINE_FILES)]
-    lines = traceback.format_list(own) if own else []
-    lines += traceback.format_exception_only(cause)
-    if cause.__cause__ is not None:
-        lines = [*traceback.format_exception(cause.__cause__), "\nwhich led to:\n\n", *lines]
-    message = cause.message if isinstance(cause, NightshiftError) else str(cause)
-    text = "Traceback (most recent call last):\n" + "".join(lines) if own else "".join(lines)
-    return {
-        "type": type(cause).__name__,
-        "message": cut(message, MOST_MESSAGE),
-        "step": step,
-        "traceback": cut(text, MOST_TRACEBACK),
-    }
-
-
-def cut(text: str, most: int) -> str:
-    """The text; of one that is too long for the run's item its beginning and its end."""
-    return text if len(text) <= most else f"{text[: most // 2]}\n… {len(text) - most} characters …\n{text[-most // 2 :]}"
+    def _when_stopped(self) -> None:
+        """Somebody pressed stop: what always runs does so, for the seconds that a stopped run has. Not when the run is lost."""
+        with self.run.finishing():
+            self.run.check_stopped()
+            failed = self._at_the_end("always", self.pipeline.always, None, {})
+            if failed is not None:
+                self.run.log(f"{failed.error['step']}: {failed.brief}", level="error")
