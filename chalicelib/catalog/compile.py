@@ -1,4 +1,4 @@
-"""Everything under chalicelib/tasks/ -> chalicelib/catalog.json and .chalice/config.json, or every reason why not."""
+"""Everything under chalicelib/tasks/ -> chalicelib/catalog.json and .chalice/, or every reason why not."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.catalog import decorators
-from chalicelib.catalog.chalice_config import config_text
+from chalicelib.catalog.chalice_config import chalice_files
 from chalicelib.catalog.checks import PYTHON_PREFIX, check_settings, check_task, function_name
 from chalicelib.catalog.faults import Fault, Origin, suggestion
-from chalicelib.catalog.pipelines import STEP_KEYWORDS, check_pipeline, processors_of
+from chalicelib.catalog.functions import function_faults
+from chalicelib.catalog.pipelines import BESIDE_IF, STEP_KEYWORDS, all_steps, check_pipeline, processors_of
 from chalicelib.catalog.python_source import PACKAGE, class_place, import_all, relative, task_functions, yaml_files
+from chalicelib.catalog.references import argument_faults, reference_faults
 from chalicelib.catalog.relations import cycle_fault, cycle_through, place_faults
 from chalicelib.catalog.yaml_source import Document, read_documents
 from chalicelib.domain.errors import DefinitionErrors, Problem
@@ -39,21 +41,37 @@ def compile_catalog(project_dir: Path, *, write: bool = True, output: Path | Non
     """
     project = project_dir.resolve()
     catalog = _Compiler(project).catalog()
-    target, config = output or project / "chalicelib" / "catalog.json", project / ".chalice" / "config.json"
+    target, chalice = output or project / "chalicelib" / "catalog.json", project / ".chalice"
     try:
-        texts = {target: catalog_text(catalog), config: config_text(catalog, config)}
+        texts: dict[Path, str | None] = {target: catalog_text(catalog), **chalice_files(catalog, chalice)}
     except ValueError as error:
-        problem = Problem(relative(config, project), getattr(error, "lineno", None), "config", f"is not JSON: {error}")
-        raise DefinitionErrors([problem]) from None
-    changed = [path for path, text in texts.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+        config, line = relative(chalice / "config.json", project), getattr(error, "lineno", None)
+        message = f"is not JSON: {error}" if line else str(error)
+        raise DefinitionErrors([Problem(config, line, "config", message)]) from None
+    changed = [path for path, text in texts.items() if (path.read_text(encoding="utf-8") if path.is_file() else None) != text]
     for path in changed if write else []:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(texts[path], encoding="utf-8")
+        _write(path, texts[path])
     if write:
         from chalicelib.catalog.load import forget
 
         forget()
     return CompileReport(catalog, changed)
+
+
+def read_file(project_dir: Path, file: Path) -> Catalog:
+    """The catalog of one YAML file, with all processors and the tasks of the project's Python. Raises DefinitionErrors.
+
+    Tasks may name pipelines of other files, which are not looked at.
+    """
+    return _Compiler(project_dir.resolve(), only=file.resolve()).catalog()
+
+
+def _write(path: Path, text: str | None) -> None:
+    if text is None:
+        path.unlink(missing_ok=True)
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
 
 
 def stale(project_dir: Path) -> list[Path]:
@@ -72,6 +90,7 @@ class _Compiler:
     """The work on one project; problems gather as it goes."""
 
     project: Path
+    only: Path | None = None  # a YAML file that is read instead of all
     problems: list[Problem] = field(default_factory=list)
     pipelines: dict[str, Pipeline] = field(default_factory=dict)
     tasks: dict[str, CatalogTask] = field(default_factory=dict)
@@ -86,8 +105,8 @@ class _Compiler:
         self.problems += (broken := import_all(self.project))
         processors = self._processors()
         documents = []
-        unread = False
-        for path in yaml_files(folder):
+        unread = self.only is not None
+        for path in yaml_files(folder) if self.only is None else [self.only]:
             found, problems = read_documents(path, relative(path, self.project))
             documents += [document for document in found if self._top_level(document)]
             self.problems += problems
@@ -109,6 +128,8 @@ class _Compiler:
         for document in documents:
             for index, raw in enumerate(document.data.get("tasks") or []):
                 self._task(raw, document.origin.at("tasks", index), known, [], set())
+        if not broken:
+            self._references()
         if not unread and not broken:
             self._relations()
         if self.problems:
@@ -149,7 +170,7 @@ class _Compiler:
             if not model or not any("__call__" in base.__dict__ for base in cls.__mro__):
                 self._fault(origin, message="a processor is a pydantic model with __call__(self, run)")
                 continue
-            if name in STEP_KEYWORDS or not name:
+            if name in (*STEP_KEYWORDS, *BESIDE_IF) or not name:
                 self._fault(origin, message=f"'{name}' cannot be the name of a processor", hint="it is a word of steps")
             try:
                 schema = cls.model_json_schema()
@@ -218,6 +239,18 @@ class _Compiler:
         )
         return task
 
+    def _references(self) -> None:
+        """What the steps of pipelines refer to and call; their arguments once for each task that runs them."""
+        for name, pipeline in self.pipelines.items():
+            origin = self.places.get(("pipeline", name))
+            if origin is None:
+                continue  # a function's
+            faults = reference_faults(pipeline, decorators.PROCESSORS) + function_faults(pipeline, decorators.PROCESSORS)
+            for task in self.tasks.values():
+                if task.pipeline == name:
+                    faults += argument_faults(pipeline, task, decorators.PROCESSORS)
+            self.problems += [origin.problem(fault) for fault in faults]
+
     def _relations(self) -> None:
         """Pools, slots and dependencies, once all tasks and settings are read. One problem for one circle."""
         if any(kind == "setting" and name not in self.settings for kind, name in self.places):
@@ -238,6 +271,6 @@ class _Compiler:
         """The user's modules that the steps of a pipeline need."""
         if pipeline not in self.pipelines:
             return set()
-        names = processors_of(self.pipelines[pipeline].steps, decorators.PROCESSORS)
+        names = processors_of(all_steps(self.pipelines[pipeline]), decorators.PROCESSORS)
         homes = {decorators.PROCESSORS[name].__module__ for name in names if name in decorators.PROCESSORS}
         return {home for home in homes if home == PACKAGE or home.startswith(f"{PACKAGE}.")}

@@ -10,16 +10,24 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from chalicelib.domain.clock import iso, now_ms
+from chalicelib.domain.masking import Masker
 from chalicelib.domain.run import Event
+from chalicelib.engine.limits import unbroken
 from chalicelib.store.codec import printable
 
 MOST_TEXT = 16_000  # characters of one line event; a longer line becomes several
 MOST_MESSAGE = 2_000  # characters of what a progress or step event says
 MOST_BATCH = 250_000  # bytes of one flush: an item has at most 400 KB, and not everything can be deflated
+OWN_WORDS = ("status", "stream", "level", "fraction", "index", "attempt")  # never anybody's text, so no secret is looked for
 SMALL_TAIL = 3_000  # bytes up to which a run's newest events grow in place rather than being moved to a chunk
+
+
+said_by: ContextVar[str | None] = ContextVar("said_by", default=None)
+"""Of code that runs beside other code of the same run: the step that it is. Its lines carry it."""
 
 
 class Progress:
@@ -29,7 +37,7 @@ class Progress:
         self.size = size
         self.seq = after
         self.fraction: dict[str, Any] | None = None
-        self._secrets = [s for s in secrets or [] if s]
+        self.masker = Masker(secrets)
         self._events: list[Event] = []
         self._changed = threading.Condition()
         self._closed = False
@@ -41,7 +49,7 @@ class Progress:
 
     def say(self, kind: str, **values: Any) -> None:
         """Add one event; waits while the buffer is full. No secret is in any of its texts."""
-        values = {name: self._hidden(value) for name, value in values.items()}
+        values = {name: value if name in OWN_WORDS else self.masker.hide_in(value) for name, value in values.items()}
         with self._shielded(), self._changed:
             # The publisher's own thread never waits for itself; a closed buffer takes the last words unasked.
             while len(self._events) >= self.size and not self._closed and threading.get_ident() != self._publisher:
@@ -53,21 +61,17 @@ class Progress:
 
     def line(self, text: str, stream: str, **values: Any) -> None:
         """Add a line; a very long one becomes several."""
-        text = self._hidden(printable(text))  # here, before a secret can be cut in two
+        if (step := said_by.get()) is not None:
+            values["step"] = step
+        text = self.masker.hide(printable(text))  # here, before a secret can be cut in two
         for start in range(0, len(text) or 1, MOST_TEXT):
             self.say("line", text=text[start : start + MOST_TEXT], stream=stream, **values)
 
     def report(self, fraction: float, message: str) -> None:
         """Add a progress event, and keep it as the run's progress."""
-        message = self._hidden(printable(message))[:MOST_MESSAGE]
+        message = self.masker.hide(printable(message))[:MOST_MESSAGE]
         self.fraction = {"fraction": round(min(max(fraction, 0.0), 1.0), 4), "message": message}
         self.say("progress", **self.fraction)
-
-    def _hidden(self, value: Any) -> Any:
-        if isinstance(value, str):
-            for secret in self._secrets:
-                value = value.replace(secret, "***")
-        return value
 
     def wait_for_output(self, until: float) -> None:
         """Wait until the code has said something, or the monotonic clock reads `until`."""
@@ -130,7 +134,8 @@ class Progress:
     @contextmanager
     def _shielded(self) -> Iterator[None]:
         if threading.current_thread() is not threading.main_thread():
-            yield
+            with unbroken():
+                yield
             return
         self._shields += 1
         try:

@@ -21,18 +21,27 @@ def hand_over(build: Callable[[str], Any] | None) -> None:
     _clients.clear()
 
 
-def client(service: str) -> Any:
-    """The client of an AWS service, one per process. Endpoint, region and credentials come from the environment."""
-    if service not in _clients:
-        if _build is not None:
-            _clients[service] = _build(service)
-        elif service == "s3":
-            _clients[service] = files().client
-        else:
-            from botocore.session import get_session
+def client(service: str, read_timeout: float | None = None) -> Any:
+    """The client of an AWS service, one per process. Endpoint, region and credentials come from the environment.
 
-            _clients[service] = get_session().create_client(cast(Any, service))
-    return _clients[service]
+    `read_timeout` (seconds) is of calls that may take long and must not be sent twice: such a client does not retry.
+    """
+    key = f"{service} {read_timeout}" if read_timeout else service
+    if key not in _clients:
+        _clients[key] = _made(service, read_timeout)
+    return _clients[key]
+
+
+def _made(service: str, read_timeout: float | None) -> Any:
+    if _build is not None:
+        return _build(service)
+    if service == "s3":
+        return files().client
+    from botocore.config import Config
+    from botocore.session import get_session
+
+    once = Config(read_timeout=read_timeout, retries={"total_max_attempts": 1}) if read_timeout else None
+    return get_session().create_client(cast(Any, service), config=once)
 
 
 def files() -> S3Client:
