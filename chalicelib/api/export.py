@@ -20,17 +20,30 @@ def to_csv(result: Any) -> str:
     return out.getvalue()
 
 
+def with_warnings(result: Any, warnings: list[dict[str, Any]]) -> Any:
+    """The result with what failed and was allowed to. Not of one that becomes rows of its own: a table has no place for it."""
+    if not warnings or not isinstance(result, dict | None) or (result and _tables(result)):
+        return result
+    return {**(result or {}), "warnings": "; ".join(f"{w.get('step')}: {w.get('message')}" for w in warnings)}
+
+
 def _rows(result: Any) -> list[dict[str, Any]]:
     if _is_table(result):
         return list(result)
     if isinstance(result, dict):
-        tables = [v for v in result.values() if _is_table(v)]
-        if len(tables) == 1:
-            return list(tables[0])
+        tables = _tables(result)
+        if tables:
+            return tables
         return [{"key": k, "value": v} for k, v in result.items()]
     if isinstance(result, list):
         return [{"value": v} for v in result]
     return [] if result is None else [{"value": result}]
+
+
+def _tables(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of an object's only list of objects."""
+    tables = [v for v in result.values() if _is_table(v)]
+    return list(tables[0]) if len(tables) == 1 else []
 
 
 def _is_table(value: Any) -> bool:

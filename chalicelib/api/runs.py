@@ -74,14 +74,27 @@ def get_result(request: Request) -> Reply:
         raise RunNotFinishedError(f"run {run.id} is {run.status}: it has no result yet")
     result = read_result(services.table, run)
     if shown == "csv":
-        from chalicelib.api.export import to_csv
+        from chalicelib.api.export import to_csv, with_warnings
 
-        return _download(to_csv(result), "text/csv; charset=utf-8", run, "csv")
+        return _download(to_csv(with_warnings(result, run.warnings)), "text/csv; charset=utf-8", run, "csv")
     view = run_view(services, run)
     task = services.registry.known(run.task_id)
     about: dict[str, Any] = {"title": task.title, "tags": task.tags, "metadata": task.metadata} if task else {}
-    keep = ("run_id", "task_id", "status", "trigger", "args", "created_at", "started_at", "finished_at", "duration", "attempts")
-    document = {k: view[k] for k in keep} | about | {k: view[k] for k in ("steps", "usage", "error")} | {"result": result}
+    keep = (
+        "run_id",
+        "task_id",
+        "status",
+        "partial",
+        "trigger",
+        "args",
+        "created_at",
+        "started_at",
+        "finished_at",
+        "duration",
+        "attempts",
+    )
+    parts = {k: view[k] for k in ("steps", "warnings", "artifacts", "usage", "error")}
+    document = {k: view[k] for k in (*keep, "summary")} | about | parts | {"result": result}
     if shown == "yaml":
         import yaml
 
@@ -134,4 +147,5 @@ def _waiting_for(request: Request, run: RunRecord) -> dict[str, Any] | None:
 
 def _download(text: str, kind: str, run: RunRecord, ending: str) -> Reply:
     name = f"{run.task_id}-{run.id}.{ending}"
-    return Reply(text, headers={"Content-Type": kind, "Content-Disposition": f'attachment; filename="{name}"'})
+    headers = {"Content-Type": kind, "Content-Disposition": f'attachment; filename="{name}"'}
+    return Reply(text, headers=headers | ({"X-Partial": "true"} if run.partial else {}))

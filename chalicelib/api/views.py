@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
+from chalicelib.api.artifacts import artifact_views
 from chalicelib.api.auth import ticket_for
 from chalicelib.domain.arguments import masked
 from chalicelib.domain.clock import iso
@@ -34,6 +36,7 @@ def run_view(services: Services, run: RunRecord, *, whole: bool = True) -> dict[
         "progress": run.progress,
         "waiting_for": None,
         "stop_requested": run.stop_requested,
+        "partial": run.partial,
         "result": run.result,
         "error": run.error,
         "retry_of": run.retry_of,
@@ -49,11 +52,27 @@ def run_view(services: Services, run: RunRecord, *, whole: bool = True) -> dict[
             view["error"] = {k: run.error.get(k) for k in ("type", "message", "step")}
         return view
     return view | {
+        "summary": summary_of(run),
+        "leg": run.leg,
         "steps": run.steps,
+        "warnings": run.warnings,
+        "artifacts": artifact_views(services, run),
         "attempts": [a | {"started_at": _iso(a["started_at"]), "finished_at": _iso(a["finished_at"])} for a in run.attempts],
         "history": [h | {"at": iso(h["at"])} for h in run.history],
         "usage": run.usage,
     }
+
+
+def summary_of(run: RunRecord) -> str:
+    """How it went, in a line: `completed in part after 1m30s; steps: 3 completed, 1 failed; warnings: 1; artifacts: 2`."""
+    counts = Counter(str(step.get("status")) for step in run.steps if not step.get("depth"))
+    steps = ", ".join(f"{count} {status}" for status, count in counts.items())
+    about = [f"steps: {steps}"] if steps else []
+    about += [f"{name}: {len(found)}" for name, found in (("warnings", run.warnings), ("artifacts", run.artifacts)) if found]
+    says = run.status + (" in part" if run.partial else "")
+    says += f" after {text_of(run.duration)}" if run.duration is not None else ""
+    says += f", attempt {run.attempt}" if run.attempt > 1 else ""
+    return "; ".join([says, *about])
 
 
 def started_view(services: Services, run: RunRecord) -> dict[str, Any]:
@@ -91,6 +110,8 @@ def task_view(services: Services, task: CatalogTask, state: TaskState, active: l
         "timeout": text_of(task.timeout or services.settings.timeout),
         "timeout_seconds": task.timeout or services.settings.timeout,
         "retry_count": task.retry_count,
+        "retry": task.retry_policy.model_dump(),
+        "artifacts": task.artifacts,
         "last_run": _iso(state.last_started_at),
         "last_run_id": state.last_run_id,
         "last_status": state.last_status,

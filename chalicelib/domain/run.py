@@ -24,9 +24,9 @@ TRANSITIONS: dict[Status, tuple[Status, ...]] = {
 }
 
 # One event: {"seq": n, "at": iso, "type": EventType, ...}
-#   line      text, stream: stdout | stderr | log, level (of log)
+#   line      text, stream: stdout | stderr | log, level (of log), step (where several run at the same time)
 #   progress  fraction, message
-#   step      index, name, processor, status: running | completed | failed, duration, error
+#   step      index, name, processor, depth, status: running | retrying | completed | failed | stopped | skipped, duration, error
 #   status    status, attempt, reason
 #   done      status, duration, error
 Event = dict[str, Any]
@@ -48,6 +48,10 @@ class RunRecord:
     created_at: int
     args: dict[str, Any] = field(default_factory=dict)
     attempt: int = 1
+    leg: int = 1  # of the current attempt: which Lambda invocation of it is, or is to be, at work
+    claimed_by: str | None = None  # the process at work; None while the attempt, or its next leg, waits for one
+    claimed_as: str | None = None  # the message it was claimed with: `attempt.leg`
+    carried: dict[str, Any] | None = None  # what the leg before left for this one (engine/legs.py)
     started_at: int | None = None
     finished_at: int | None = None
     lease_until: int | None = None
@@ -73,6 +77,14 @@ class RunRecord:
     caused_by: list[str] = field(default_factory=list)  # the runs whose success started it
     fire_at: int | None = None  # the fire that it is, or the instant it was asked for
     usage: dict[str, Any] | None = None
+    artifacts: list[dict[str, Any]] = field(default_factory=list)  # [{name, path, bytes, content_type, sha256}]
+    warnings: list[dict[str, Any]] = field(default_factory=list)  # [{step, message}]: what failed and was allowed to
+    partial: bool = False  # it completed, but something failed that was allowed to
+
+    @property
+    def between_legs(self) -> bool:
+        """Whether it runs but no process has taken its next leg yet."""
+        return self.status == "running" and self.claimed_by is None
 
     def weight(self, semaphore: str) -> int:
         """The slots it takes of a semaphore."""

@@ -23,7 +23,9 @@ def ready_arguments(services: Services, parameters: list[Parameter], run: RunRec
             folder.mkdir(parents=True, exist_ok=True)
             # The name is what somebody's browser said: its last part alone, never a path.
             path = folder / (Path(str(value.get("name", ""))).name or "file")
-            if "key" in value:
+            if path.exists():
+                pass  # it came with the workspace of the leg before, as the code left it
+            elif "key" in value:
                 services.s3().download_file(services.settings.bucket, value["key"], str(path))
             else:
                 path.write_bytes(base64.b64decode(value["content_base64"]))
@@ -34,18 +36,3 @@ def ready_arguments(services: Services, parameters: list[Parameter], run: RunRec
 def secrets_of(parameters: list[Parameter], args: dict[str, Any]) -> list[str]:
     """The values that nobody may read in what the run says."""
     return [str(args[p.name]) for p in parameters if p.type == "secret" and args.get(p.name)]
-
-
-def hide(value: Any, secrets: list[str]) -> Any:
-    """The same, with every secret in any text replaced."""
-    if not secrets:
-        return value
-    if isinstance(value, str):
-        for secret in secrets:
-            value = value.replace(secret, "***")
-        return value
-    if isinstance(value, dict):
-        return {hide(k, secrets): hide(v, secrets) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [hide(v, secrets) for v in value]
-    return value

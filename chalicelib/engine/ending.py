@@ -46,3 +46,7 @@ def end(services: Services, run: RunRecord, ending: Ending, closer: str) -> froz
 def tell(services: Services, run: RunRecord, ending: Ending, followers: frozenset[str]) -> None:
     """Send followers the end of a run: all with a seq above `run.seq`."""
     push_events(services, run.id, sorted(followers), [e for e in ending.events if e["seq"] > run.seq])
+    if ending.status == "failed":
+        from chalicelib.engine.notify import tell_failure
+
+        tell_failure(services, run, ending.error, ending.at)

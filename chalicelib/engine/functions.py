@@ -9,11 +9,11 @@ from chalicelib.engine.services import Services
 
 
 def run_message(services: Services, event: dict[str, Any], seconds_left: float) -> None:
-    """A task's Lambda: `{run_id, attempt}`."""
+    """A task's Lambda: `{run_id, attempt}`, and `leg` when it is not the first."""
     from chalicelib.engine.runner import run_task
 
     services.log.append_keys(run_id=event["run_id"])
-    run_task(services, event["run_id"], event["attempt"], seconds_left)
+    run_task(services, event["run_id"], event["attempt"], seconds_left, event.get("leg", 1))
 
 
 def sweep_event(services: Services, event: dict[str, Any]) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def sweep_event(services: Services, event: dict[str, Any]) -> dict[str, Any]:
     said = event.get("responsePayload") or {}
     message = str(said.get("errorMessage", "its process ended badly"))
     error = {"type": _kind(message, said), "message": message, "step": None, "traceback": "\n".join(said.get("stackTrace") or [])}
-    done = attempt_crashed(services, payload["run_id"], payload["attempt"], error)
+    done = attempt_crashed(services, payload["run_id"], payload["attempt"], error, payload.get("leg", 1))
     services.log.warning("an attempt crashed", extra={**payload, "error": message, "done": done})
     return {"done": done}
 

@@ -64,12 +64,12 @@ class Publisher:
         """The followers that cannot be reached just now."""
         return self._pusher.behind()
 
-    def next_attempt(self, failed: dict[str, Any]) -> None:
+    def next_attempt(self, failed: dict[str, Any], artifacts: list[dict[str, Any]]) -> None:
         """Move on to the next attempt, between two flushes. Raises FenceLostError."""
         with self._lock:
             now = self.services.now()
-            runs.next_attempt(self.services.table, self.run, failed, now, now + LEASE_MS)
-            self.run.attempt += 1
+            runs.next_attempt(self.services.table, self.run, failed, now, now + LEASE_MS, artifacts)
+            self.run.attempt, self.run.leg, self.run.carried = self.run.attempt + 1, 1, None
 
     def flush_rest(self, leave: int = 0) -> None:
         """After `finish`: publish what is left, but for as many bytes of it as one transaction takes (`leave`).

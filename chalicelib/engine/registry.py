@@ -9,6 +9,7 @@ from typing import Any
 
 from chalicelib.domain.errors import ChangedMeanwhileError, UnknownTaskError
 from chalicelib.domain.model import CatalogTask
+from chalicelib.domain.retry import changed
 from chalicelib.engine.services import RUNTIME_FUNCTION, Services
 from chalicelib.store import definitions
 
@@ -35,6 +36,7 @@ CHANGEABLE = (
     "rate_limit",
     "timeout",
     "retry_count",
+    "retry",
     "title",
     "description",
     "category",
@@ -101,6 +103,12 @@ class Registry:
         """What a task is, in a word: another catalog or another change gives another."""
         return f'"{self.services.catalog.digest[:12]}-{self._changes.get(task_id, ({}, 0))[1]}"'
 
+    @property
+    def version(self) -> str:
+        """What all tasks are, in a word: it is another as soon as this process knows of any change."""
+        changed = ",".join(f"{task_id}-{version}" for task_id, (_change, version) in sorted(self._changes.items()))
+        return f"{self.services.catalog.digest}:{changed}"
+
     def changes_of(self, task_id: str) -> dict[str, Any]:
         """What was changed of a task at run time."""
         return self._changes.get(task_id, ({}, 0))[0]
@@ -129,4 +137,4 @@ class Registry:
 
 
 def _with(task: CatalogTask, values: dict[str, Any]) -> CatalogTask:
-    return CatalogTask.model_validate(task.model_dump(by_alias=True) | values) if values else task
+    return CatalogTask.model_validate(changed(task.model_dump(by_alias=True), values)) if values else task

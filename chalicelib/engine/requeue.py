@@ -13,9 +13,11 @@ from chalicelib.store import queue, runs
 from chalicelib.store.closing import Ending
 
 
-def queue_again(services: Services, run: RunRecord, failed: dict[str, Any], not_before: int) -> None:
+def queue_again(
+    services: Services, run: RunRecord, failed: dict[str, Any], not_before: int, artifacts: list[dict[str, Any]] | None = None
+) -> None:
     """The next attempt not before an instant (epoch ms); the slots go on meanwhile. Raises FenceLostError."""
-    again = runs.queue_again(services.table, run, failed, services.now(), not_before)
+    again = runs.queue_again(services.table, run, failed, services.now(), not_before, artifacts)
     # First the slots, then the queue: whoever finds it there may run it at once, and nobody may take its slot from it then.
     hand_on(services, again)
     if again.stop_requested:  # stop was pressed while this was being decided
@@ -34,7 +36,10 @@ def close_queued(services: Services, run: RunRecord) -> None:
     hand_on(services, run)
 
 
-def retry_now(services: Services, run: RunRecord, failed: dict[str, Any]) -> None:
-    """The next attempt at once, with the slots it has: its process is gone. Raises FenceLostError."""
-    again = runs.queue_again(services.table, run, failed, services.now(), None)
+def retry_now(services: Services, run: RunRecord, failed: dict[str, Any], artifacts: list[dict[str, Any]] | None = None) -> None:
+    """The next attempt at once, in another process, with the slots it has. Raises FenceLostError."""
+    if run.status == "queued":  # nobody came to claim it
+        again = runs.fail_unclaimed(services.table, run, failed, services.now())
+    else:
+        again = runs.queue_again(services.table, run, failed, services.now(), None, artifacts)
     invoke_run(services, again.id, again.task_id, again.attempt)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from chalicelib.domain.clock import now_ms
 from chalicelib.domain.model import Catalog, Task
+from chalicelib.engine.secrets import Secrets
 from chalicelib.settings import Settings
 from chalicelib.store.table import Table
 
@@ -43,13 +45,16 @@ class Services:
     s3: Callable[[], Any]
     log: Any = field(default_factory=lambda: logging.getLogger("nightshift"))
     now: Callable[[], int] = now_ms
+    sleep: Callable[[float], None] = time.sleep
     clients: Callable[[str], Any] | None = None  # AWS clients by service, for what changes the deployment itself
     registry: Registry = field(init=False)
+    secrets: Secrets = field(init=False)
 
     def __post_init__(self) -> None:
         from chalicelib.engine.registry import Registry
 
         self.registry = Registry(self)
+        self.secrets = Secrets(self.clients)
 
     def function_of(self, task_id: str) -> str:
         """The function that runs a task."""

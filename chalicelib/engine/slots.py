@@ -38,10 +38,10 @@ def hand_on(services: Services, run: RunRecord) -> None:
         _hand_on_one(services, semaphore, run)
 
 
-def invoke_run(services: Services, run_id: str, task_id: str, attempt: int) -> None:
-    """Send a run that holds its slots to its Lambda. A failure is the sweeper's to mend: the run stays queued with its slot."""
+def invoke_run(services: Services, run_id: str, task_id: str, attempt: int, leg: int = 1) -> None:
+    """Send a run that holds its slots to its Lambda. A failure is the sweeper's to mend: the run waits with its slot."""
     try:
-        services.invoke(services.function_of(task_id), {"run_id": run_id, "attempt": attempt})
+        services.invoke(services.function_of(task_id), {"run_id": run_id, "attempt": attempt} | ({"leg": leg} if leg > 1 else {}))
     except Exception:
         services.log.exception("could not invoke; the sweeper will", extra={"run_id": run_id, "task_id": task_id})
 

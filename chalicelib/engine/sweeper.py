@@ -13,6 +13,7 @@ from typing import Any
 from chalicelib.domain.errors import FenceLostError, UnknownRunError
 from chalicelib.domain.run import RunRecord, Status
 from chalicelib.engine.ending import close, final_events
+from chalicelib.engine.publisher import LEASE_MS
 from chalicelib.engine.requeue import close_queued, retry_now
 from chalicelib.engine.services import GLOBAL, Services
 from chalicelib.engine.slots import admit, hand_on, invoke_run, serve
@@ -23,6 +24,8 @@ from chalicelib.store.semaphores import Semaphore, read_semaphores, release
 
 GRACE_MS = 90_000
 HAND_ON_GRACE_MS = 20_000
+OUT_OF_TIME_MS = 600_000  # after its timeout, an attempt whose next leg nobody has come to claim is given up
+SIGN_OF_LIFE = 2.5  # seconds within which a process that is at work has written to its run
 MOST_ENTRIES = 1_000  # of one queue that one sweep looks at
 
 Queues = dict[str, list[queue.Waiting]]
@@ -52,8 +55,8 @@ def sweep(services: Services) -> Counter[str]:
     return mended
 
 
-def attempt_crashed(services: Services, run_id: str, attempt: int, error: dict[str, Any]) -> str:
-    """Lambda says that this attempt's process ended badly. What was done, in a word."""
+def attempt_crashed(services: Services, run_id: str, attempt: int, error: dict[str, Any], leg: int = 1) -> str:
+    """Lambda says that a process that was invoked for this attempt and leg ended badly. What was done, in a word."""
     try:
         run = runs.get_run(services.table, run_id)
     except UnknownRunError:
@@ -62,23 +65,49 @@ def attempt_crashed(services: Services, run_id: str, attempt: int, error: dict[s
         if run.terminal:
             hand_on(services, run)
             return "handed_on"
-        if not _began_as(run, attempt):
+        if run.between_legs and (run.attempt, run.leg) == (attempt, leg + 1):
+            return _invoke_leg(services, run)  # it handed its work over, and may have died before it could call the next
+        if not _began_as(run, attempt, leg):
             return "outdated"
-        return _attempt_is_dead(services, run, error)
+        # Lambda may deliver a message twice: the process that died need not be the one that is at work.
+        services.sleep(SIGN_OF_LIFE)
+        then = runs.get_run(services.table, run_id)
+        if _moved(run, then):
+            return "alive"
+        return _attempt_is_dead(services, then, error)
     except FenceLostError:
         return "outdated"
 
 
-def _began_as(run: RunRecord, attempt: int) -> bool:
-    """Whether the process that was invoked for this attempt is the current one; it may be further attempts on by now."""
-    if run.status == "queued":
-        return run.attempt == attempt
-    claimed = run.attempt
-    for passed in reversed(run.history):
-        if passed["status"] != "running":
-            break
-        claimed = passed["attempt"]
-    return claimed <= attempt <= run.attempt
+def _began_as(run: RunRecord, attempt: int, leg: int) -> bool:
+    """Whether the process that was invoked so is the current one; it may be further attempts on by now."""
+    if run.status == "queued" or run.between_legs:
+        return (run.attempt, run.leg) == (attempt, leg)
+    return run.claimed_as == runs.message_name(attempt, leg)
+
+
+def _moved(before: RunRecord, after: RunRecord) -> bool:
+    """Whether somebody has written to the run meanwhile: a process at work does, every second and a half."""
+
+    def seen(run: RunRecord) -> tuple[Any, ...]:
+        return run.status, run.attempt, run.leg, run.claimed_by, run.seq, run.touched_at, run.lease_until
+
+    return seen(before) != seen(after)
+
+
+def _out_of_time(run: RunRecord, now: int) -> bool:
+    """Whether its leg was called again and again until there is nothing left for it to do: its function may be gone."""
+    began: int = (run.carried or {}).get("began", now)
+    return now - began > run.timeout * 1000 + OUT_OF_TIME_MS
+
+
+def _invoke_leg(services: Services, run: RunRecord) -> str:
+    """Call the process of a leg that nobody has claimed."""
+    now = services.now()
+    if not runs.touch_leg(services.table, run, now, now + LEASE_MS):
+        return "outdated"
+    invoke_run(services, run.id, run.task_id, run.attempt, run.leg)
+    return "leg_invoked_again"
 
 
 def _sweep_queue(
@@ -127,7 +156,9 @@ def _sweep_run(services: Services, run: RunRecord, semaphores: dict[str, Semapho
             hand_on(services, run)
             mended["handed_on"] += 1
     elif run.status == "running":
-        if now > (run.lease_until or 0):
+        if now > (run.lease_until or 0) and run.between_legs and not _out_of_time(run, now):
+            mended[_invoke_leg(services, run)] += 1
+        elif now > (run.lease_until or 0):
             message = "its process ended without a word, or lost touch for too long"
             _attempt_is_dead(services, run, {"type": "Lost", "message": message, "step": None, "traceback": ""})
             mended["dead_attempt"] += 1
@@ -172,11 +203,13 @@ def _attempt_is_dead(services: Services, run: RunRecord, error: dict[str, Any]) 
     record = {
         "attempt": run.attempt,
         "status": "failed",
-        "started_at": run.started_at,
+        "started_at": next(
+            (h["at"] for h in reversed(run.history) if (h["status"], h["attempt"]) == ("running", run.attempt)), None
+        ),
         "finished_at": now,
         "error": {k: error.get(k) for k in ("type", "message", "step")},
-    }
-    if run.status == "running" and run.attempt <= run.retry_count and not run.stop_requested:
+    } | ({"legs": run.leg} if run.leg > 1 else {})
+    if run.attempt <= run.retry_count and not run.stop_requested:
         retry_now(services, run, record)
         return "retried"
     status: Status = "stopped" if run.stop_requested else "failed"

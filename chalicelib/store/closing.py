@@ -8,14 +8,15 @@ from typing import Any
 from chalicelib.domain.clock import iso
 from chalicelib.domain.errors import FenceLostError
 from chalicelib.domain.run import Event, RunRecord, Status
+from chalicelib.domain.stats import bucket_of
 from chalicelib.store.codec import pack, to_json
-from chalicelib.store.records import moment, run_key
+from chalicelib.store.records import leg_of, moment, run_key
+from chalicelib.store.statistics import KEPT_DAYS, day_key
 from chalicelib.store.table import ConditionFailed, Table
+from chalicelib.store.tasks import SHIFT_RECENT, recent_text
 
 AS_SEEN = "#status = :seen AND attempt = :attempt AND seq = :seen_seq AND follows = :follows"
 INLINE_RESULT = 2_000  # characters of JSON; a larger one gets an item of its own, so that lists stay cheap
-STATS_DAYS = 400
-BUCKETS = (1, 5, 15, 60, 300, 900, 3600, 14400)  # upper bounds in seconds of the durations' histogram
 
 
 @dataclass
@@ -31,6 +32,9 @@ class Ending:
     usage: dict[str, Any] | None = None
     attempt: dict[str, Any] | None = None
     progress: dict[str, Any] | None = None
+    artifacts: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[dict[str, Any]] = field(default_factory=list)
+    partial: bool = False
 
 
 class FollowersChanged(Exception):
@@ -64,8 +68,8 @@ def close_run(table: Table, run: RunRecord, follows: int, ending: Ending, closer
         there = refused.item or {}
         if there.get("closed_by") == closer:
             return
-        same = there.get("status") == run.status and there.get("attempt") == run.attempt and there.get("seq") == run.seq
-        if same:
+        now = (there.get("status"), there.get("attempt"), there.get("leg", 1), there.get("seq"))
+        if now == (run.status, run.attempt, run.leg, run.seq):
             raise FollowersChanged(there.get("followers", frozenset()), there["follows"]) from None
         raise FenceLostError(f"run {run.id} is {there.get('status', 'gone')} by now, not {run.status}") from None
 
@@ -85,6 +89,9 @@ def _run_update(table: Table, run: RunRecord, follows: int, ending: Ending, clos
         "steps": to_json(ending.steps) if ending.steps else None,
         "usage": to_json(ending.usage) if ending.usage else None,
         "progress": to_json(ending.progress) if ending.progress else None,
+        "artifacts": to_json(ending.artifacts) if ending.artifacts else None,
+        "warnings": to_json(ending.warnings) if ending.warnings else None,
+        "partial": ending.partial or None,
     }
     values = {k: v for k, v in values.items() if v is not None}
     change = "SET #status = :status, history = list_append(history, :moment)"
@@ -94,12 +101,13 @@ def _run_update(table: Table, run: RunRecord, follows: int, ending: Ending, clos
         values["ended"] = [to_json(ending.attempt)]
     return table.update_request(
         run_key(run.id),
-        f"{change} REMOVE tail, lease_until, not_before, followers, due, due_at",
-        AS_SEEN,
+        f"{change} REMOVE tail, lease_until, not_before, followers, due, due_at, carried",
+        f"{AS_SEEN} AND {leg_of(run)}",
         moment=[moment(ending.at, ending.status, run.attempt)],
         seen=run.status,
         seen_seq=run.seq,
         attempt=run.attempt,
+        leg=run.leg,
         follows=follows,
         status=ending.status,
         **values,
@@ -117,9 +125,11 @@ def chunk_item(run_id: str, events: list[Event]) -> dict[str, Any]:
 
 def _task_update(table: Table, run: RunRecord, ending: Ending) -> dict[str, Any]:
     assert run.started_at is not None
+    seconds = (ending.at - run.started_at) / 1000
     return table.update_request(
         ("TASK", run.task_id),
-        "SET last_run_id = :run, last_status = :outcome, last_started_at = :started, last_seconds = :seconds"
+        "SET last_run_id = :run, last_status = :outcome, last_started_at = :started, last_seconds = :seconds, "
+        + SHIFT_RECENT
         + (", completed_at = :at, completed_run = :run" if ending.status == "completed" else "")
         + " ADD runs :one, #count :one, total_seconds :seconds",
         aliases={"count": ending.status},
@@ -127,7 +137,9 @@ def _task_update(table: Table, run: RunRecord, ending: Ending) -> dict[str, Any]
         run=run.id,
         outcome=ending.status,
         started=run.started_at,
-        seconds=(ending.at - run.started_at) / 1000,
+        seconds=seconds,
+        newest=recent_text(ending.status, seconds),
+        none="",
         one=1,
     )
 
@@ -135,12 +147,11 @@ def _task_update(table: Table, run: RunRecord, ending: Ending) -> dict[str, Any]
 def _day_update(table: Table, run: RunRecord, ending: Ending) -> dict[str, Any]:
     assert run.started_at is not None
     seconds = (ending.at - run.started_at) / 1000
-    bucket = next((f"le_{b}" for b in BUCKETS if seconds <= b), "le_more")
     return table.update_request(
-        (f"STATS#{iso(ending.at)[:10]}", run.task_id),
+        day_key(iso(ending.at)[:10], run.task_id),
         "SET expires_at = :expires ADD runs :one, #count :one, total_seconds :seconds, #bucket :one",
-        aliases={"count": ending.status, "bucket": bucket},
-        expires=ending.at // 1000 + STATS_DAYS * 86_400,
+        aliases={"count": ending.status, "bucket": bucket_of(seconds)},
+        expires=ending.at // 1000 + KEPT_DAYS * 86_400,
         one=1,
         seconds=seconds,
     )

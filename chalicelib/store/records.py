@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from chalicelib.domain.errors import NewerFormatError
 from chalicelib.domain.run import RunRecord
 from chalicelib.store.codec import pack, to_json, unpack
 
+# Counted up by a release whose items older code would misread; newer code reads every older format.
+FORMAT = 1
 # What people say goes in as JSON text (see codec); small scalars as they are.
-_JSON = ("args", "progress", "result", "error", "steps", "usage")
+_JSON = ("args", "progress", "result", "error", "steps", "usage", "carried", "artifacts", "warnings")
+# Only there when there is something to say. A run of one leg, as nearly all are, knows nothing of legs.
+_LATER = ("leg", "claimed_by", "claimed_as", "partial")
 _PLAIN = (
     "id",
     "task_id",
@@ -34,6 +39,16 @@ _PLAIN = (
 )
 
 
+FIRST_LEG, LATER_LEG = "attribute_not_exists(leg)", "leg = :leg"
+UNCLAIMED = "attribute_not_exists(claimed_by)"
+
+
+def leg_of(run: RunRecord) -> str:
+    """The condition that the run's leg is still this one; and if nobody was at work on it, that nobody is."""
+    leg = FIRST_LEG if run.leg == 1 else LATER_LEG
+    return f"{leg} AND {UNCLAIMED}" if run.between_legs else leg
+
+
 def run_key(run_id: str) -> tuple[str, str]:
     """Where a run lies."""
     return f"RUN#{run_id}", "RUN"
@@ -55,13 +70,17 @@ def run_item(run: RunRecord) -> dict[str, Any]:
         "due": "due" if run.status == "scheduled" else None,
         "due_at": run.fire_at if run.status == "scheduled" else None,
         "follows": 0,
-        "version": 1,
+        "version": FORMAT,
     }
 
 
 def run_of(item: dict[str, Any]) -> RunRecord:
-    """The run of an item."""
-    values: dict[str, Any] = {name: item[name] for name in _PLAIN if name in item}
+    """The run of an item. Raises NewerFormatError for one that this code may misread."""
+    if item.get("version", FORMAT) > FORMAT:
+        raise NewerFormatError(
+            f"run {item.get('id')} was written by a newer release (format {item['version']}, this reads {FORMAT})"
+        )
+    values: dict[str, Any] = {name: item[name] for name in (*_PLAIN, *_LATER) if name in item}
     values |= {name: json.loads(item[name]) for name in _JSON if name in item}
     values["tail"] = unpack(item.get("tail", b""))
     values["followers"] = item.get("followers", frozenset())

@@ -1,17 +1,18 @@
 """A run's life in the table. Each function is one request, and says what may have happened when it is refused.
 
-The attempt number is the fence: whatever a running attempt writes is conditional on still being the current one.
+The attempt and its leg are the fence: whatever a running process writes is conditional on both still being the current ones.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.domain.errors import FenceLostError, KeyReusedError, UnknownRunError
 from chalicelib.domain.run import Event, RunRecord
 from chalicelib.store.codec import pack, to_json
-from chalicelib.store.records import moment, run_item, run_key, run_of
+from chalicelib.store.records import LATER_LEG, UNCLAIMED, leg_of, moment, run_item, run_key, run_of
 from chalicelib.store.table import ConditionFailed, Table
 
 NEW = "attribute_not_exists(pk)"
@@ -19,6 +20,7 @@ CLAIMABLE = "#status = :queued AND attempt = :attempt"
 CURRENT = "#status = :running AND attempt = :attempt"
 ACTIVE = "#status IN (:scheduled, :queued, :running)"
 
+Notes = list[dict[str, Any]]
 ACTIVE_WORDS: dict[str, Any] = {"scheduled": "scheduled", "queued": "queued", "running": "running"}
 
 
@@ -73,24 +75,32 @@ def get_runs(table: Table, run_ids: list[str]) -> list[RunRecord]:
     return [run_of(found[run_key(r)]) for r in run_ids if run_key(r) in found]
 
 
-def claim(table: Table, run_id: str, attempt: int, claimant: str, now: int, lease_until: int) -> tuple[RunRecord, bool]:
-    """queued -> running, for this attempt only. Gives the run and whether it is this claimant's now.
+def claim(
+    table: Table, run_id: str, attempt: int, claimant: str, now: int, lease_until: int, leg: int = 1
+) -> tuple[RunRecord, bool]:
+    """queued -> running, for this attempt only; or a later leg of a running one, that nobody has claimed yet.
 
-    Holding the slot need not be asked: an attempt is invoked only once it holds, and nobody takes a slot from a queued run.
-    A claim whose answer was lost is recognised by its claimant when it is sent again. Raises UnknownRunError.
+    Gives the run and whether it is this claimant's now. Holding the slot need not be asked: an attempt is invoked only once it
+    holds, and nobody takes a slot from a queued run. A claim whose answer was lost is recognised by its claimant when it is sent
+    again. Raises UnknownRunError.
     """
+    change = "SET lease_until = :lease, claimed_by = :claimant, claimed_as = :message, touched_at = :now"
+    if leg == 1:
+        change += ", #status = :running, started_at = if_not_exists(started_at, :now), history = list_append(history, :moment)"
+        change += " REMOVE not_before"
     try:
         item = table.update(
             run_key(run_id),
-            "SET #status = :running, started_at = if_not_exists(started_at, :now), lease_until = :lease, claimed_by = :claimant,"
-            " touched_at = :now, history = list_append(history, :moment) REMOVE not_before",
-            CLAIMABLE,
+            change,
+            CLAIMABLE if leg == 1 else f"{CURRENT} AND {LATER_LEG} AND {UNCLAIMED}",
             running="running",
             queued="queued",
             attempt=attempt,
+            leg=leg,
             now=now,
             lease=lease_until,
             claimant=claimant,
+            message=message_name(attempt, leg),
             moment=[moment(now, "running", attempt)],
         )
     except ConditionFailed as refused:
@@ -99,6 +109,11 @@ def claim(table: Table, run_id: str, attempt: int, claimant: str, now: int, leas
         mine = refused.item.get("claimed_by") == claimant and refused.item["status"] == "running"
         return run_of(refused.item), mine
     return run_of(item), True
+
+
+def message_name(attempt: int, leg: int) -> str:
+    """What a process was invoked for, as the run notes it: it may be further attempts on by the time it dies."""
+    return f"{attempt}.{leg}"
 
 
 def publish(
@@ -127,34 +142,98 @@ def publish(
     return Published(item.get("stop_requested", False), item.get("followers", frozenset()), item.get("follows", 0))
 
 
-def next_attempt(table: Table, run: RunRecord, failed: dict[str, Any], now: int, lease_until: int) -> None:
-    """The same process tries again: a new fence, still running. Raises FenceLostError."""
+def next_attempt(
+    table: Table, run: RunRecord, failed: dict[str, Any], now: int, lease_until: int, artifacts: Notes | None = None
+) -> None:
+    """The same process tries again, from the start: a new fence, still running. Raises FenceLostError."""
     _fenced(
         table,
         run,
         "SET attempt = :next, lease_until = :lease, attempts = list_append(attempts, :failed),"
-        " history = list_append(history, :moment)",
+        " history = list_append(history, :moment)" + _kept(artifacts) + " REMOVE leg, carried",
         next=run.attempt + 1,
         lease=lease_until,
         failed=[to_json(failed)],
         moment=[moment(now, "running", run.attempt + 1)],
+        artifacts=to_json(artifacts),
     )
 
 
-def queue_again(table: Table, run: RunRecord, failed: dict[str, Any], now: int, not_before: int | None) -> RunRecord:
+def next_leg(
+    table: Table, run: RunRecord, carried: dict[str, Any], now: int, lease_until: int, artifacts: Notes | None = None
+) -> None:
+    """The attempt goes on in another process, which has to claim it: from now on this one may not write. Raises FenceLostError.
+
+    Sent twice, the second finds the first's work: nobody else could have moved this leg on.
+    """
+    try:
+        _fenced(
+            table,
+            run,
+            "SET leg = :next, carried = :carried, lease_until = :lease, touched_at = :now" + _kept(artifacts)
+            + " REMOVE claimed_by, claimed_as",
+            next=run.leg + 1,
+            carried=to_json(carried),
+            lease=lease_until,
+            now=now,
+            artifacts=to_json(artifacts),
+        )  # fmt: skip
+    except FenceLostError:
+        there = get_run(table, run.id)
+        if there.attempt != run.attempt or there.leg <= run.leg:
+            raise
+
+
+def touch_leg(table: Table, run: RunRecord, now: int, lease_until: int) -> bool:
+    """Note that somebody invokes a leg again that nobody has claimed. False: somebody has by now."""
+    try:
+        table.update(
+            run_key(run.id), "SET touched_at = :now, lease_until = :lease", f"{CURRENT} AND {LATER_LEG} AND {UNCLAIMED}",
+            now=now, lease=lease_until, running="running", attempt=run.attempt, leg=run.leg,
+        )  # fmt: skip
+    except ConditionFailed:
+        return False
+    return True
+
+
+def queue_again(
+    table: Table, run: RunRecord, failed: dict[str, Any], now: int, not_before: int | None, artifacts: Notes | None = None
+) -> RunRecord:
     """running -> queued for a later attempt; `not_before` says from when. Raises FenceLostError."""
     item = _fenced(
         table,
         run,
         "SET #status = :queued, attempt = :next, touched_at = :now, attempts = list_append(attempts, :failed),"
-        " history = list_append(history, :moment)" + (", not_before = :not_before" if not_before else "") + " REMOVE lease_until",
+        " history = list_append(history, :moment)" + (", not_before = :not_before" if not_before else "") + _kept(artifacts)
+        + " REMOVE lease_until, leg, carried",
         queued="queued",
         next=run.attempt + 1,
         now=now,
         failed=[to_json(failed)],
         moment=[moment(now, "queued", run.attempt + 1)],
         not_before=not_before or 0,
-    )
+        artifacts=to_json(artifacts),
+    )  # fmt: skip
+    return run_of(item)
+
+
+def fail_unclaimed(table: Table, run: RunRecord, failed: dict[str, Any], now: int) -> RunRecord:
+    """The process of a queued attempt died before it could claim: on to the next attempt. Raises FenceLostError."""
+    try:
+        item = table.update(
+            run_key(run.id),
+            "SET attempt = :next, touched_at = :now, attempts = list_append(attempts, :failed),"
+            " history = list_append(history, :moment)",
+            CLAIMABLE,
+            queued="queued",
+            attempt=run.attempt,
+            next=run.attempt + 1,
+            now=now,
+            failed=[to_json(failed)],
+            moment=[moment(now, "queued", run.attempt + 1)],
+        )
+    except ConditionFailed as refused:
+        raise _lost(run, refused) from None
     return run_of(item)
 
 
@@ -200,15 +279,22 @@ def follow(table: Table, run_id: str, connection: str) -> RunRecord:
 
 def unfollow(table: Table, run_id: str, connections: set[str]) -> None:
     """Forget followers that are gone."""
-    try:
+    with suppress(ConditionFailed):
         table.update(run_key(run_id), "DELETE followers :gone", "attribute_exists(pk)", gone=connections)
-    except ConditionFailed:
-        return
 
 
 def _fenced(table: Table, run: RunRecord, change: str, **values: Any) -> dict[str, Any]:
     try:
-        return table.update(run_key(run.id), change, CURRENT, running="running", attempt=run.attempt, **values)
+        fence = f"{CURRENT} AND {leg_of(run)}"
+        return table.update(run_key(run.id), change, fence, running="running", attempt=run.attempt, leg=run.leg, **values)
     except ConditionFailed as refused:
-        status = (refused.item or {}).get("status", "gone")
-        raise FenceLostError(f"attempt {run.attempt} of run {run.id} is not the current one; the run is {status}") from None
+        raise _lost(run, refused) from None
+
+
+def _kept(artifacts: Notes | None) -> str:
+    return ", artifacts = :artifacts" if artifacts else ""
+
+
+def _lost(run: RunRecord, refused: ConditionFailed) -> FenceLostError:
+    status = (refused.item or {}).get("status", "gone")
+    return FenceLostError(f"attempt {run.attempt}, leg {run.leg} of run {run.id} is not the current one; the run is {status}")

@@ -283,6 +283,163 @@ def sweep_of_stale_entries(world: World) -> Act:
     return world.sweep
 
 
+@scenario
+def hand_over_to_the_next_leg(world: World) -> Act:
+    world.scripts["retrying"].legs = 2
+    world.start("retrying")
+    for _ in range(3):
+        world.start()
+    return world.deliver
+
+
+@scenario
+def go_on_in_the_last_leg(world: World) -> Act:
+    _in_leg(world, 2, of=2)
+    return world.deliver
+
+
+@scenario
+def go_on_in_a_leg_with_a_follower_and_much_output(world: World) -> Act:
+    world.line_length = 2500
+    runs.follow(world.table, run := _in_leg(world, 2, of=3), run)
+    return world.deliver
+
+
+@scenario
+def go_on_with_a_doubled_message(world: World) -> Act:
+    _in_leg(world, 2, of=3)
+    world.inbox.insert(0, world.inbox[0])
+    return world.deliver
+
+
+@scenario
+def fail_in_the_last_leg_and_try_again(world: World) -> Act:
+    world.scripts["retrying"].failures = 1
+    world.scripts["retrying"].fail_in_leg = 2
+    _in_leg(world, 2, of=2)
+    return world.deliver
+
+
+@scenario
+def stop_between_legs(world: World) -> Act:
+    run = _in_leg(world, 2, of=2)
+    return lambda p: world.stop(run, p)
+
+
+@scenario
+def sweep_of_a_lost_leg(world: World) -> Act:
+    _in_leg(world, 2, of=2)
+    world.inbox.clear()
+    world.clock += 30_000
+    return world.sweep
+
+
+@scenario
+def sweep_of_a_leg_that_died_at_work(world: World) -> Act:
+    world.reporting = False
+    _in_leg(world, 2, of=2)
+    _dies_at_publish(world, 2)
+    world.clock += 30_000
+    return world.sweep
+
+
+@scenario
+def report_of_a_leg_that_died_at_work(world: World) -> Act:
+    _in_leg(world, 2, of=2)
+    _dies_at_publish(world, 2)
+    return world.report
+
+
+@scenario
+def report_of_a_leg_that_died_before_its_claim(world: World) -> Act:
+    _in_leg(world, 2, of=2)
+    world.deliver(world.process("runner", Fault(1, "before")))
+    return world.report
+
+
+@scenario
+def report_of_a_leg_that_died_after_handing_over(world: World) -> Act:
+    world.scripts["retrying"].legs = 3
+    world.start("retrying")
+    _dies_when(world, lambda label: label == "invoke task_retrying")
+    return world.report
+
+
+@scenario
+def report_of_an_old_leg_while_the_next_is_at_work(world: World) -> Act:
+    """It handed over and called the next, and died only then."""
+    run = _in_leg(world, 2, of=2)
+    world.reports.append({"requestPayload": {"run_id": run, "attempt": 1}, "responsePayload": {"errorMessage": "exit status 1"}})
+    return lambda p: _report_while_at_work(world, p)
+
+
+@scenario
+def report_of_the_other_one_of_a_doubled_message(world: World) -> Act:
+    """Lambda delivered it twice; the process that came second died before it could find the run claimed."""
+    world.start()
+    world.start()
+    world.inbox.insert(0, world.inbox[0])
+
+    def act(process: Process) -> None:
+        def second_dies(_run: RunRecord) -> None:
+            world.deliver(world.process("runner", Fault(1, "before")))
+            at_work = world.stack[-1]
+            world.waiting_for_a_sign = lambda: _flush(world, at_work)
+            world.report(process)
+            world.waiting_for_a_sign = lambda: None
+
+        world.scripts["plain"].hooks = [second_dies]
+        world.deliver()
+
+    return act
+
+
+@scenario
+def report_of_a_crash_before_the_claim(world: World) -> Act:
+    world.start("retrying")
+    world.start()
+    world.deliver(world.process("runner", Fault(1, "before")))
+    return world.report
+
+
+def _in_leg(world: World, leg: int, of: int) -> str:
+    """A run whose message for this leg is the next to be delivered, with others behind it."""
+    world.scripts["retrying"].legs = of
+    run = world.start("retrying")
+    for _ in range(leg - 1):
+        world.deliver()
+    message = world.inbox.pop()
+    for _ in range(2):
+        world.start()
+    world.inbox.insert(0, message)
+    return run
+
+
+def _report_while_at_work(world: World, process: Process) -> None:
+    world.scripts["retrying"].hooks = [lambda run: world.report(process)]
+    world.deliver()
+
+
+def _flush(world: World, process: Process) -> None:
+    world.clock += 1_500
+    world.stack.append(process)
+    try:
+        process.publisher.step()
+    finally:
+        world.stack.pop()
+
+
+def _dies_at_publish(world: World, number: int) -> None:
+    seen = 0
+
+    def there(label: str) -> bool:
+        nonlocal seen
+        seen += label == "update_item RUN"
+        return seen == number
+
+    _dies_when(world, there)
+
+
 def _crash_at_work(world: World, task: str, flushes: int = 1) -> None:
     world.start(task)
     seen = 0

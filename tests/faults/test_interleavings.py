@@ -31,10 +31,13 @@ class Engine(RuleBasedStateMachine):
         self.under_way: list[Coroutine] = []
         self.doubled: set[str] = set()
 
-    @initialize(limit=st.integers(1, 3), pool=st.integers(1, 3), failures=st.integers(0, 3), later=st.booleans())
-    def begin(self, limit: int, pool: int, failures: int, later: bool) -> None:
+    @initialize(
+        limit=st.integers(1, 3), pool=st.integers(1, 3), failures=st.integers(0, 3), later=st.booleans(), cut=st.integers(1, 3)
+    )
+    def begin(self, limit: int, pool: int, failures: int, later: bool, cut: int) -> None:
         self.world = World(limit=limit, pool=pool)
         self.world.scripts["retrying"].failures = failures
+        self.world.scripts["retrying"].legs = self.world.scripts["pooled"].legs = cut
         self.world.scripts["pooled"].failures = 1
         self.before = runner.SHORT_BACKOFF
         runner.SHORT_BACKOFF = 0.0 if later else 30.0

@@ -54,6 +54,20 @@ def not_twice_at_work() -> None:
     no_sweep_needed("finish_with_a_doubled_message", "all deliveries")()
 
 
+def old_leg_is_reported() -> None:
+    """The leg that is at work is not disturbed by what became of the one before."""
+    world = World()
+    SCENARIOS["report_of_an_old_leg_while_the_next_is_at_work"](world)(world.process())
+    world.settle()
+    world.check()
+    assert {run.attempt for run in world.all_runs()} == {1}
+
+
+def lost_leg_is_swept() -> None:
+    _, sweeps = crash("sweep_of_a_lost_leg", None)
+    assert sweeps <= 1
+
+
 def queued_too_late_and_died() -> None:
     """Whoever held the slots was gone before the starter joined the queue, and the starter died before it looked again."""
     world = World()
@@ -181,6 +195,27 @@ def a_requeued_run_joins_before_its_slot_goes_on(patch: pytest.MonkeyPatch) -> N
         hand_on(services, run)
 
     patch.setattr(requeue, "hand_on", join_first)
+
+
+@broken(shown_by=no_sweep_needed("go_on_with_a_doubled_message", "all deliveries"))
+def the_leg_is_no_part_of_the_claim(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(runs, "LATER_LEG", ":leg = :leg")
+    patch.setattr(runs, "UNCLAIMED", "attribute_exists(pk)")
+
+
+@broken(shown_by=lost_leg_is_swept)
+def the_sweeper_does_not_call_a_lost_leg(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(sweeper, "_invoke_leg", lambda *args: "nothing")
+
+
+@broken(shown_by=old_leg_is_reported)
+def a_report_of_any_leg_ends_the_attempt(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(sweeper, "_began_as", lambda run, attempt, leg: True)
+
+
+@broken(shown_by=lambda: crash("report_of_the_other_one_of_a_doubled_message", None))
+def a_report_is_believed_at_once(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(sweeper, "_moved", lambda before, after: False)
 
 
 @pytest.fixture(autouse=True)

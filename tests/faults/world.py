@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -23,8 +24,8 @@ from greenlet import getcurrent, greenlet
 from chalicelib.domain.errors import FenceLostError
 from chalicelib.domain.model import Catalog, CatalogTask, Pipeline, ProcessorInfo, Step
 from chalicelib.domain.run import TERMINAL, TRANSITIONS, RunRecord
+from chalicelib.engine import attempt, legs, runner, starter
 from chalicelib.engine import publisher as publishing
-from chalicelib.engine import runner, starter
 from chalicelib.engine.functions import sweep_event
 from chalicelib.engine.interrupts import Interrupts
 from chalicelib.engine.publisher import Publisher
@@ -79,6 +80,8 @@ class Script:
     flushes: int = 1
     lines: int = 2
     failures: int = 0
+    legs: int = 1  # that an attempt is cut into
+    fail_in_leg: int = 1  # where the failing ones do
     hooks: list[Callable[[RunRecord], None]] = field(default_factory=list)  # each called once, while at work
 
 
@@ -89,7 +92,19 @@ class Work:
     def model_validate(cls, _config: Any) -> Work:
         return cls()
 
-    def __call__(self, run: Any) -> dict[str, Any]:
+    def __call__(self, run: Any) -> Any:
+        if World.current.scripts[run.task_id].legs > 1:
+            return self._in_legs(run)
+        return self._at_once(run)
+
+    def _in_legs(self, run: Any) -> Iterator[int]:
+        """The same in each leg; a checkpoint in between."""
+        for leg in range((run.checkpoint or 0) + 1, World.current.scripts[run.task_id].legs):
+            self._at_once(run)
+            yield leg
+        return self._at_once(run)
+
+    def _at_once(self, run: Any) -> dict[str, Any]:
         world = World.current
         process = world.stack[-1]
         script = world.scripts[run.task_id]
@@ -101,7 +116,7 @@ class Work:
                 if script.hooks:
                     script.hooks.pop(0)(run)
                     process.publisher.step()
-            if run.attempt <= script.failures:
+            if run.attempt <= script.failures and (run.checkpoint or 0) + 1 >= script.fail_in_leg:
                 raise RuntimeError(f"attempt {run.attempt} was to fail")
         return {"attempt": run.attempt}
 
@@ -182,6 +197,7 @@ class Process:
             s3=lambda: None,
             log=QUIET,
             now=lambda: world.clock,
+            sleep=lambda seconds: world.waiting_for_a_sign(),
         )
         self.services.process = self  # type: ignore[attr-defined]
 
@@ -280,6 +296,7 @@ class World:
         self.accepted: set[str] = set()
         self.scripts: dict[str, Script] = defaultdict(Script)
         self.line_length = 5
+        self.waiting_for_a_sign: Callable[[], None] = lambda: None  # what happens while a report of a crash is doubted
         self.doubled_push = False  # by the network, which a follower has to bear
         self.violations: list[str] = []
         self.highest: dict[str, int] = defaultdict(int)
@@ -324,7 +341,7 @@ class World:
         process.kind = "runner"
         self.stack.append(process)
         try:
-            runner.run_task(process.services, message["run_id"], message["attempt"], 600)
+            runner.run_task(process.services, message["run_id"], message["attempt"], 600, message.get("leg", 1))
         except (Died, Trouble) as end:
             self.reports.append({"requestPayload": message, "responsePayload": {"errorMessage": repr(end)}})
         finally:
@@ -410,20 +427,20 @@ class World:
             self._wrong(f"{run} changed after its end")
         if before != now and now not in TRANSITIONS[before]:
             self._wrong(f"{run}: {before} -> {now}")
-        if new["attempt"] < old["attempt"] or new["seq"] < old["seq"]:
-            self._wrong(f"{run}: attempt or seq went back")
+        if (new["attempt"], new.get("leg", 1)) < (old["attempt"], old.get("leg", 1)) or new["seq"] < old["seq"]:
+            self._wrong(f"{run}: attempt, leg or seq went back")
         owner = self.owners.get(run)
         if (
             new.get("claimed_by") == old.get("claimed_by")
             and writer is not None
             and writer.kind == "runner"
-            and (new["seq"] != old["seq"] or new["attempt"] != old["attempt"] or before != now)
+            and any(new.get(k) != old.get(k) for k in ("seq", "attempt", "leg", "status"))
             and owner is not writer
             and not (before == "queued" and now == "stopped")  # stop was pressed while it was putting the run back
         ):
             self._wrong(f"{run}: somebody who is not its current attempt wrote")
         if new.get("claimed_by") != old.get("claimed_by"):
-            self.owners[run] = writer
+            self.owners[run] = writer if "claimed_by" in new else None
         elif now == "queued":
             self.owners[run] = None
 
@@ -583,10 +600,11 @@ def stepped() -> Iterator[None]:
         mock.patch.object(runner, "Publisher", SteppedPublisher),
         mock.patch.object(runner, "Interrupts", SteppedInterrupts),
         mock.patch.object(publishing, "Pusher", SteppedPusher),
-        mock.patch.object(runner, "captured_output", _not_captured),
-        mock.patch.object(runner, "tempfile", SimpleNamespace(mkdtemp=lambda prefix: "/nowhere")),
-        mock.patch.object(runner, "shutil", SimpleNamespace(rmtree=lambda path, ignore_errors: None)),
+        mock.patch.object(attempt, "captured_output", _not_captured),
+        mock.patch.object(attempt, "make_workspace", return_value=Path("/nowhere")),
+        mock.patch.object(attempt, "remove_workspace", return_value=None),
+        mock.patch.object(legs.LegClock, "is_due", return_value=True),
         mock.patch.object(runner, "time", clock),
-        mock.patch.object(runner, "random", SimpleNamespace(uniform=lambda low, high: high)),
+        mock.patch.object(runner, "delay", return_value=1.0),
     ):
         yield

@@ -111,6 +111,35 @@ def test_what_would_not_help_is_not_tried_again(engine: Engine) -> None:
     assert (run.status, run.attempt) == ("failed", 1)
 
 
+@pytest.mark.usefixtures("quick_retries")
+@pytest.mark.parametrize(("on", "attempts"), [("transient", 1), ("any", 3), (["KeyError"], 1), (["LookupError", "OSError"], 3)])
+def test_a_policy_decides_what_is_tried_again(engine: Engine, on: Any, attempts: int) -> None:
+    def fail(run: Any) -> None:
+        raise OSError("no space")
+
+    run = engine.run("task", fail, retry={"count": 2, "on": on})
+    assert (run.status, run.attempt) == ("failed", attempts)
+    said = [text for _, text in engine.lines(run) if "trying again" in text]
+    assert [text.split(";")[0] for text in said] == [f"attempt {n} of 3 failed: no space" for n in range(1, attempts)]
+
+
+@pytest.mark.usefixtures("quick_retries")
+def test_an_attempt_that_this_lambda_has_no_time_for_runs_in_another_with_the_same_slot(engine: Engine) -> None:
+    def slow_failure(run: Any) -> None:
+        if run.attempt == 1:
+            time.sleep(0.6)
+            raise OSError("late")
+
+    engine.task("task", slow_failure, retry_count=1, timeout="1m")
+    started = engine.start("task")
+    between = engine.deliver(2.0)
+    assert (between.status, between.attempt, engine.holders()) == ("queued", 2, {"global": {started.id}})
+    run = engine.deliver()
+    assert (run.status, [a["status"] for a in run.attempts]) == ("completed", ["failed", "completed"])
+    statuses = [(e["status"], e["attempt"]) for e in engine.events(run) if e["type"] == "status"]
+    assert statuses == [("queued", 1), ("running", 1), ("queued", 2), ("running", 2), ("completed", 2)]
+
+
 def test_a_long_backoff_frees_the_slot_and_keeps_every_line(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "SHORT_BACKOFF", 0.0)
 
@@ -154,7 +183,7 @@ def test_a_stop_ends_the_work_soon(engine: Engine, how: str) -> None:
 
 
 def test_a_stop_while_it_waits_for_the_next_attempt_ends_it(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "BACKOFF_BASE", 20.0)
+    monkeypatch.setattr(runner, "delay", lambda policy, failures: 20.0)
 
     def fail(run: Any) -> None:
         threading.Timer(0.5, lambda: starter.stop(engine.services, run.id)).start()
@@ -174,9 +203,10 @@ def test_a_timeout_fails_the_run_and_says_so(engine: Engine, work: Any) -> None:
 
 
 def test_what_lambda_leaves_is_the_shortest_timeout(engine: Engine) -> None:
-    run = engine.run("task", lambda run: time.sleep(30), seconds_left=runner.RESERVE + 0.5, timeout="1h")
+    run = engine.run("task", lambda run: time.sleep(30), seconds_left=1.0, timeout="1h")
     assert run.error is not None
     assert run.error["type"] == "Timeout"
+    assert "step 'behave' ran into Lambda's limit of 2s: make it a generator" in run.error["message"]
 
 
 @pytest.mark.parametrize("reason", ["timeout", "stop"])

@@ -120,3 +120,38 @@ def test_a_report_of_an_attempt_that_is_history_changes_nothing(engine: Engine, 
     assert attempt_crashed(engine.services, run.id, 1, ERROR) == "outdated"
     assert engine.read(run.id).status == "running"
     assert attempt_crashed(engine.services, "nobody", 1, ERROR) == "unknown"
+
+
+@pytest.mark.parametrize(("retry_count", "says", "status"), [(1, "retried", "queued"), (0, "failed", "failed")])
+def test_a_process_that_died_before_its_claim_was_an_attempt(
+    engine: Engine, later: Any, retry_count: int, says: str, status: str
+) -> None:
+    engine.task("task", lambda run: None, retry_count=retry_count)
+    started = engine.start("task")
+    engine.aws.inbox.clear()
+    assert attempt_crashed(engine.services, started.id, 1, ERROR) == says
+    run = engine.read(started.id)
+    assert (run.status, run.attempts[0]["error"]["message"]) == (status, "out of memory")
+    assert engine.holders() == ({"global": {run.id}} if retry_count else {})
+    assert attempt_crashed(engine.services, started.id, 1, ERROR) == ("outdated" if retry_count else "handed_on")
+    if retry_count:
+        over = engine.deliver()
+        assert (over.status, over.attempt, [a["status"] for a in over.attempts]) == ("completed", 2, ["failed", "completed"])
+
+
+def test_a_report_of_a_run_that_is_at_work_changes_nothing(engine: Engine, later: Any) -> None:
+    """Lambda delivered its message twice, and the other process died."""
+    run = engine.start("task")
+    claimed, _ = runs.claim(engine.table, run.id, 1, "at work", 1, 10**15)
+    waited: list[float] = []
+
+    def a_sign_of_life(seconds: float) -> None:
+        waited.append(seconds)
+        runs.publish(engine.table, claimed, 1, claimed.tail, None, engine.services.now(), 10**15)
+
+    engine.services.sleep = a_sign_of_life
+    assert attempt_crashed(engine.services, run.id, 1, ERROR) == "alive"
+    assert waited == [2.5]
+    assert (engine.read(run.id).status, engine.holders()) == ("running", {"global": {run.id}})
+    engine.services.sleep = waited.append
+    assert attempt_crashed(engine.services, run.id, 1, ERROR) == "retried"

@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import time
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -98,4 +99,26 @@ def phoenix(run: Run) -> dict[str, Any]:
 def shelter(run: Run, note: str) -> None:
     """Starts nothing but says where it works."""
     Path(note).write_text(str(run.workspace))
+    time.sleep(60)
+
+
+@task(timeout="1m", artifacts=["*.txt"])
+def relay(run: Run, pieces: int = 110) -> Generator[int, None, dict[str, int]]:
+    """Takes longer than its Lambda may, piece by piece."""
+    notes = run.workspace / "notes.txt"
+    began_at = run.checkpoint or 0
+    print(f"begins after {began_at}")
+    for piece in range(began_at + 1, pieces + 1):
+        with notes.open("a") as file:
+            file.write(f"{piece}\n")
+        print(f"piece {piece}")
+        run.progress(piece / pieces, f"piece {piece}")
+        time.sleep(0.1)
+        yield piece
+    return {"pieces": len(notes.read_text().splitlines())}
+
+
+@task(timeout="1m", retry_count=3)
+def unbroken() -> None:
+    """Takes longer than its Lambda may, in one piece."""
     time.sleep(60)
