@@ -40,3 +40,7 @@ class CheckDiskSpace(Processor):
             "total": usage.total,
             "free": usage.free,
         }
+
+    def describe(self, run: RunHandle) -> str:
+        """What it would do."""
+        return f"fails when more than {self.threshold:g} % of the disk of {self.path or 'the workspace'} is used"

@@ -34,3 +34,7 @@ class CheckMemory(Processor):
             "total": memory.total,
             "available": memory.available,
         }
+
+    def describe(self, run: RunHandle) -> str:
+        """What it would do."""
+        return f"fails when more than {self.threshold:g} % of the memory is used"

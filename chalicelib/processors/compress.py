@@ -2,67 +2,74 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
-import os
-import tarfile
-import zipfile
-from contextlib import suppress
-from io import BufferedIOBase
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, Literal, cast
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from chalicelib.catalog.decorators import processor
-from chalicelib.domain.errors import StepError
 from chalicelib.domain.handle import RunHandle
 from chalicelib.processors.base import Processor
+from chalicelib.processors.describing import count_text, source_text
 from chalicelib.processors.failures import said_plainly
 from chalicelib.processors.meter import Meter, size_text
-from chalicelib.processors.paths import Entry, Found, Location, destination_of, find, into_folder, previous_path
-from chalicelib.processors.transfers import transfer
+from chalicelib.processors.packing import FOLDER_SUFFIX, SUFFIX, Algorithm, pack
+from chalicelib.processors.paths import Entry, Found, Location, destination_of, file_below, find, into_folder, previous_path
+from chalicelib.processors.removal import remove, remove_folders_of
+from chalicelib.processors.selection import Exclude, MinSize, OlderThan, chosen
+from chalicelib.processors.transfers import transfer, unchanged
+from chalicelib.processors.writing import partial_path, replaced
 
-Algorithm = Literal["gzip", "zip", "tar.gz", "bz2", "xz"]
+if TYPE_CHECKING:
+    from chalicelib.processors.locations import AnyPath
 
-_SUFFIX: dict[Algorithm, str] = {"gzip": ".gz", "zip": ".zip", "tar.gz": ".tar.gz", "bz2": ".bz2", "xz": ".xz"}
-_FOLDER_SUFFIX: dict[Algorithm, str] = {**_SUFFIX, "gzip": ".tar.gz", "bz2": ".tar.bz2", "xz": ".tar.xz"}
-_OPEN = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-_BLOCK = 1 << 20
+_PACKED = (".gz", ".bz2", ".xz", ".zip", ".zst", ".7z")
+_MOST_SAID = 20
 
 
 @processor("compress")
 class Compress(Processor):
     """Compresses a file, or packs a folder into one archive (`.tar.gz`, `.tar.bz2`, `.tar.xz` or `.zip`).
 
-    Without `source` it takes what the step before has made. The source stays as it is.
+    Without `source` it takes what the step before has made. With `each` every file of a folder is compressed by itself,
+    beside the original unless there is a destination. Files go through in blocks, so that memory stays small.
     """
 
     algorithm: Algorithm = Field("gzip", description="How to compress; a folder becomes a tar of it, or a zip")
     source: Location | None = Field(None, description="A file, folder or glob; default: the previous step's output")
-    destination: Location | None = Field(None, description="The archive; default: the source's name with the suffix")
+    destination: Location | None = Field(
+        None, description="The archive; default: the source's name with the suffix", examples=["./logs-{date}.zip"]
+    )
     level: int = Field(6, ge=1, le=9, description="1 is fast, 9 is small")
+    each: bool = Field(False, description="Compress each file by itself; files that are compressed already stay as they are")
+    remove_source: bool = Field(False, description="Remove the files once they are in the archive")
+    exclude: Exclude = ()
+    older_than: OlderThan = None
+    min_size: MinSize = None
 
     def __call__(self, run: RunHandle) -> dict[str, Any]:
-        """Output: path (the archive), files (how many are in it), bytes (of the archive), original_bytes, ratio."""
-        found = _fetched(run, find(run, self.source or previous_path(run)))
+        """Output: path (the archive, or the folder), files (how many are in it), bytes (packed), original_bytes, ratio."""
+        source = self.source or previous_path(run)
+        beside = self.each and not self.destination
+        found = self._chosen(find(run, source, project=not (beside or self.remove_source)))
         if not found.entries:
-            run.log(f"{found.root} holds no files: the archive is empty", level="warning")
+            run.log(f"{found.root} holds no files to compress", level="warning")
         target = self._target(run, found)
-        partial = target.with_name(f".{target.name}.part")
+        # An archive of the attempt before may lie in the very folder.
+        found = replace(found, entries=[entry for entry in found.entries if str(entry.path) != str(target)])
         meter = Meter(run, found.size)
-        try:
-            with said_plainly(f"compressing {found.root} to {target}"):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                self._write(found, partial, target.name, meter)
-                os.replace(partial, target)
-        finally:
-            with suppress(OSError):
-                partial.unlink()
+        if self.each and found.folder:
+            size = self._each(run, found.entries, target, meter)
+        else:
+            size = self._packed(run, found.entries, found.folder, target, meter) if found.folder or found.entries else 0
         meter.finish()
-        size = target.stat().st_size
-        run.log(f"{target.name}: {size_text(found.size)} became {size_text(size)}")
+        if self.remove_source:
+            unchanged(found.entries)
+            remove(run, found.entries)
+            if found.folder:
+                remove_folders_of(run, found, whole=False)
+        run.log(f"{count_text(len(found.entries))}: {size_text(found.size)} became {size_text(size)}")
         return {
             "path": str(target),
             "files": len(found.entries),
@@ -71,70 +78,51 @@ class Compress(Processor):
             "ratio": round(size / found.size, 3) if found.size else None,
         }
 
-    def _target(self, run: RunHandle, found: Found) -> Path:
-        name = found.root.name + (_FOLDER_SUFFIX if found.folder else _SUFFIX)[self.algorithm]
+    def describe(self, run: RunHandle) -> str:
+        """What it would do."""
+        what = source_text(run, self.source, self._chosen)
+        to = f" to '{self.destination}'" if self.destination else ""
+        return f"compresses {'each of ' if self.each else ''}{what} with {self.algorithm}{to}" + (
+            " and removes the source" if self.remove_source else ""
+        )
+
+    def _chosen(self, found: Found) -> Found:
+        some = chosen(found, self.exclude, self.older_than, min_size=self.min_size)
+        if self.each and found.folder:
+            return replace(some, entries=[entry for entry in some.entries if not entry.name.endswith(_PACKED)])
+        return some
+
+    def _target(self, run: RunHandle, found: Found) -> AnyPath:
+        """The archive to write, or the folder of them."""
+        if self.each and found.folder:
+            return destination_of(run, self.destination) if self.destination else found.root
+        suffix = (FOLDER_SUFFIX if found.folder else SUFFIX)[self.algorithm]
+        name = (found.root.name or getattr(found.root, "bucket", "files")) + suffix
         target = destination_of(run, self.destination or name)
-        if not isinstance(target, Path):
-            raise StepError(f"'{self.destination}' is in S3: compress to a local path, then upload it")
-        return target / name if self.destination and into_folder(self.destination, target) else target
+        return file_below(run, target, name) if self.destination and into_folder(self.destination, target) else target
 
-    def _write(self, found: Found, partial: Path, name: str, meter: Meter) -> None:
-        if self.algorithm == "zip":
-            self._zip(found.entries, partial, meter)
-        elif found.folder or self.algorithm == "tar.gz":
-            with self._opened(partial, found.folder) as raw, tarfile.open(fileobj=raw, mode="w|") as archive:
-                for entry in found.entries:
-                    info = archive.gettarinfo(str(entry.path), arcname=entry.name)
-                    with _Metered(entry, meter) as reader:
-                        archive.addfile(info, cast(IO[bytes], reader))
-        else:
-            with self._opened(partial, False) as writer, _Metered(found.entries[0], meter) as reader:
-                while block := reader.read(_BLOCK):
-                    writer.write(block)
+    def _each(self, run: RunHandle, entries: list[Entry], folder: AnyPath, meter: Meter) -> int:
+        size = 0
+        for number, entry in enumerate(entries):
+            target = file_below(run, folder, entry.name + SUFFIX[self.algorithm])
+            packed = self._packed(run, [entry], False, target, meter)
+            size += packed
+            if number < _MOST_SAID:
+                run.log(f"{entry.name}: {size_text(entry.size)} became {size_text(packed)}")
+        return size
 
-    def _opened(self, partial: Path, folder: bool) -> Any:
-        kind = "." + (_FOLDER_SUFFIX if folder else _SUFFIX)[self.algorithm].rsplit(".", 1)[1]
-        strength = {"preset": self.level} if kind == ".xz" else {"compresslevel": self.level}
-        return cast(Any, _OPEN[kind])(partial, "wb", **strength)
-
-    def _zip(self, entries: list[Entry], partial: Path, meter: Meter) -> None:
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=self.level) as archive:
-            for entry in entries:
-                # A file older than 1980, which zip cannot say (files of a Lambda package can be), counts as of 1980.
-                info = zipfile.ZipInfo.from_file(str(entry.path), entry.name, strict_timestamps=False)
-                info.compress_type = zipfile.ZIP_DEFLATED
-                with _Metered(entry, meter) as reader, archive.open(info, "w", force_zip64=True) as writer:
-                    while block := reader.read(_BLOCK):
-                        writer.write(block)
-
-
-class _Metered(BufferedIOBase):
-    """A file being read whose bytes are counted."""
-
-    def __init__(self, entry: Entry, meter: Meter) -> None:
-        self._file = open(str(entry.path), "rb")  # noqa: SIM115 - closed by close()
-        self._meter = meter
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Bytes of the file, as file objects do."""
-        block = self._file.read(-1 if size is None else size)
-        self._meter.add(len(block))
-        self._meter.show()
-        return block
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-        super().close()
-
-
-def _fetched(run: RunHandle, found: Found) -> Found:
-    """The same files on the local disk."""
-    if isinstance(found.root, Path):
-        return found
-    folder = run.workspace / (found.root.name or found.root.bucket)
-    root = folder if found.folder else run.workspace / found.root.name
-    targets = [folder / entry.name if found.folder else root for entry in found.entries]
-    transfer(run, list(zip(found.entries, targets, strict=True)))
-    local = [Entry(path, entry.name, entry.size, entry.modified) for entry, path in zip(found.entries, targets, strict=True)]
-    return Found(root, found.folder, local)
+    def _packed(self, run: RunHandle, entries: list[Entry], folder: bool, target: AnyPath, meter: Meter) -> int:
+        """Write one archive; its bytes. One for S3 is written in the workspace first."""
+        if isinstance(target, Path):
+            with said_plainly(f"compressing to {target}"), replaced(run, target) as partial:
+                pack(entries, folder, self.algorithm, self.level, partial, meter)
+            return target.stat().st_size
+        local = partial_path(run, run.workspace / target.name)
+        try:
+            with said_plainly(f"compressing to {local}"):
+                pack(entries, folder, self.algorithm, self.level, local, meter)
+                size = local.stat().st_size
+            transfer(run, [(Entry(local, target.name, size, 0.0), target)])
+        finally:
+            local.unlink(missing_ok=True)
+        return size

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from io import BufferedIOBase
 from threading import Lock
+from typing import IO
 
 from chalicelib.domain.handle import RunHandle
 
@@ -42,6 +44,30 @@ class Meter:
 
     def _say(self) -> None:
         self.run.progress(min(1.0, self.done / self.total), f"{size_text(self.done)} of {size_text(self.total)}")
+
+
+class Metered(BufferedIOBase):
+    """A stream being read whose bytes are counted; closing it closes the stream."""
+
+    def __init__(self, stream: IO[bytes], meter: Meter) -> None:
+        self._stream = stream
+        self._meter = meter
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Bytes of the stream, as file objects do."""
+        block = self._stream.read(-1 if size is None else size)
+        self._meter.add(len(block))
+        self._meter.show()
+        return block
+
+    def close(self) -> None:
+        """Close the stream."""
+        self._stream.close()
+        super().close()
 
 
 def size_text(count: float) -> str:

@@ -92,8 +92,11 @@ class _Lines:
         """What was read; nothing at the end."""
         *lines, self._rest = (self._rest + self._decoder.decode(data, final=not data)).split("\n")
         for line in lines:
+            line = self._output.run.mask(line)  # before a secret can be cut in two
             for start in range(0, len(line) or 1, _LONGEST):
                 self._output.say(line[start : start + _LONGEST], self._stream)
-        while len(self._rest) > _LONGEST or (self._rest and not data):
+        # What is kept back is longer than any secret, so that each is whole when it is looked for.
+        while len(self._rest) > 2 * _LONGEST or (self._rest and not data):
+            self._rest = self._output.run.mask(self._rest)
             self._output.say(self._rest[:_LONGEST], self._stream)
             self._rest = self._rest[_LONGEST:]

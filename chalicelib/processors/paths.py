@@ -1,53 +1,55 @@
 """Where steps read and write: local paths and s3:// ones alike.
 
 A relative source is looked up in the run's workspace, then in chalicelib/tasks/, where a project keeps its inputs; a
-relative destination is always in the workspace. An absolute path is taken as it is. In destinations {date}, {time},
-{run_id} and {task_id} stand for those of the run.
+relative destination is always in the workspace. An absolute path is taken as it is, unless an argument of the run brought
+it: those may name places in the workspace and in S3 only. Nothing in the workspace or in chalicelib/tasks/ leads out of it,
+neither by `..` nor by a symbolic link. In destinations {date}, {time}, {run_id} and {task_id} stand for those of the run.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-from pydantic import AfterValidator
+from typing import TYPE_CHECKING
 
 from chalicelib.domain.errors import StepError
 from chalicelib.domain.handle import RunHandle
 from chalicelib.processors import clients
 from chalicelib.processors.failures import said_plainly
+from chalicelib.processors.globs import WILD, literal_start, matches
+from chalicelib.processors.locations import (
+    Location,
+    boundary_of,
+    checked_location,
+    destination_of,
+    file_below,
+    places_of,
+    remote,
+    resolved,
+)
 
 if TYPE_CHECKING:
     from cloudpathlib import S3Path
 
-    AnyPath = Path | S3Path
+    from chalicelib.processors.locations import AnyPath as AnyPath
 
-PROJECT = Path(__file__).resolve().parent.parent / "tasks"
-
-_BUCKET = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(/.*)?", re.DOTALL)
-_PLACEHOLDER = re.compile(r"\{(date|time|run_id|task_id)\}")
-_WILD = re.compile(r"[*?\[]")
-
-
-def checked_location(text: str) -> str:
-    """The text of a path that could be meant; ValueError says what is wrong with others."""
-    if not text.strip() or "\0" in text:
-        raise ValueError("a path is wanted, like ./data, /var/log or s3://bucket/prefix/")
-    if text.startswith("s3://"):
-        if not _BUCKET.fullmatch(text):
-            raise ValueError(f"'{text}' names no bucket: write it like s3://bucket/prefix/")
-    elif "://" in text:
-        raise ValueError(f"'{text}' is neither a local path nor an s3:// one")
-    elif not os.path.isabs(text) and os.path.normpath(text).split(os.sep)[0] == "..":
-        raise ValueError(f"'{text}' leads out of the run's workspace: drop the '..', or give an absolute path")
-    return text
-
-
-Location = Annotated[str, AfterValidator(checked_location)]
+__all__ = [
+    "Entry",
+    "Found",
+    "Location",
+    "checked_location",
+    "destination_of",
+    "file_below",
+    "files_below",
+    "files_root",
+    "find",
+    "find_folder",
+    "into_folder",
+    "previous_path",
+]
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class Found:
-    """What a source is: one file (`folder` False, one entry), or the files below `root`."""
+    """What a source is: one file (`folder` False, one entry), or the files below `root`; with `glob` only some of them."""
 
     root: AnyPath
     folder: bool
     entries: list[Entry]
+    glob: bool = False
 
     @property
     def size(self) -> int:
@@ -74,44 +77,40 @@ class Found:
         return sum(entry.size for entry in self.entries)
 
 
-def find(run: RunHandle, text: str, project: bool = True) -> Found:
+def find(run: RunHandle, text: str, project: bool = True, *, missing_ok: bool = False, links: bool = False) -> Found:
     """The file, the folder's files or the glob's matches, sorted by name. StepError when there is nothing.
 
-    `project` False looks in the workspace only: for what will be moved or changed.
+    A path that is there as it stands is no glob. `project` False looks in the workspace only: for what will be moved or
+    changed. With `missing_ok` nothing is an empty folder. With `links` a symbolic link is a file of its own, never followed.
     """
     parts = _parts(text)
-    wild = next((i for i, part in enumerate(parts) if _WILD.search(part)), len(parts))
-    base, pattern = "".join(parts[:wild]) or ".", "".join(parts[wild:])
-    places = _places(run, base, project)
+    wild = next((i for i, part in enumerate(parts) if WILD.search(part)), len(parts))
+    pattern = "".join(parts[wild:])
+    places = places_of(run, text, project, follow=not links)
     with said_plainly(f"reading '{text}'"):
         for root in places:
-            if pattern:
-                matches = {str(path) for path in root.glob(pattern)}
-                entries = [entry for entry in files_below(root) if str(entry.path) in matches]
-                if entries:
-                    return Found(root, True, entries)
-            elif root.is_dir():
-                return Found(root, True, files_below(root))
-            elif root.exists():
-                return Found(root, False, [_entry(root, root.name)])
+            found = _at(run, root, links)
+            if found is not None:
+                return found
+        if pattern:
+            places = places_of(run, "".join(parts[:wild]) or ".", project)
+            for root in places:
+                entries = _below(root, boundary_of(run, root), links, literal_start(pattern))
+                matching = [entry for entry in entries if matches(entry.name, pattern)]
+                if matching:
+                    return Found(root, True, matching, glob=True)
+    if missing_ok:
+        return Found(places[0], True, [], glob=bool(pattern))
     looked = " and ".join(str(root) for root in places)
     raise StepError(f"{'no file matches' if pattern else 'there is nothing at'} '{text}' (looked at {looked})")
 
 
 def find_folder(run: RunHandle, text: str) -> Path:
     """A local folder that is there, looked up like any source. StepError when it is not."""
-    for place in _places(run, text, project=True):
+    for place in places_of(run, text):
         if isinstance(place, Path) and place.is_dir():
             return place
     raise StepError(f"'{text}' is no local folder")
-
-
-def destination_of(run: RunHandle, text: str) -> AnyPath:
-    """Where to write. A relative one lies in the workspace, StepError if it does not."""
-    named = _PLACEHOLDER.sub(lambda match: _placeholders(run)[match[1]], _checked(text))
-    if named.startswith("s3://"):
-        return _remote(named)
-    return Path(named) if os.path.isabs(named) else _inside(run.workspace, named, text)
 
 
 def into_folder(text: str, destination: AnyPath) -> bool:
@@ -129,24 +128,7 @@ def previous_path(run: RunHandle) -> str:
 
 def files_below(root: AnyPath) -> list[Entry]:
     """Every file below a folder, sorted by name; links to folders are not followed."""
-    if isinstance(root, Path):
-        found = [Path(folder) / name for folder, _, names in os.walk(root) for name in names]
-        entries = [_entry(path, path.relative_to(root).as_posix()) for path in found if path.is_file()]
-    else:
-        prefix = f"{root.key.rstrip('/')}/" if root.key.strip("/") else ""
-        pages = clients.client("s3").get_paginator("list_objects_v2").paginate(Bucket=root.bucket, Prefix=prefix)
-        entries = [
-            Entry(
-                _remote(f"s3://{root.bucket}/{item['Key']}"),
-                item["Key"].removeprefix(prefix),
-                item["Size"],
-                item["LastModified"].timestamp(),
-            )
-            for page in pages
-            for item in page.get("Contents", [])
-            if not item["Key"].endswith("/")
-        ]
-    return sorted(entries, key=lambda entry: entry.name)
+    return _below(root, None, False, "")
 
 
 def files_root(run: RunHandle) -> str:
@@ -155,36 +137,64 @@ def files_root(run: RunHandle) -> str:
     return f"s3://{bucket}" if bucket else str(run.workspace)
 
 
-def _places(run: RunHandle, text: str, project: bool) -> list[AnyPath]:
-    if _checked(text).startswith("s3://"):
-        return [_remote(text)]
-    if os.path.isabs(text):
-        return [Path(text)]
-    return [_inside(root, text, text) for root in ([run.workspace, PROJECT] if project else [run.workspace])]
+def _at(run: RunHandle, root: AnyPath, links: bool) -> Found | None:
+    """What is at a place, None for nothing."""
+    if isinstance(root, Path) and links and root.is_symlink():
+        return Found(root, False, [_entry(root, root.name, follow=False)])
+    if root.is_dir():
+        return Found(root, True, _below(root, boundary_of(run, root), links, ""))
+    if not root.exists():
+        return None
+    if isinstance(root, Path) and not root.is_file() and not links:
+        raise StepError(f"{root} is neither a file nor a folder")
+    return Found(root, False, [_entry(root, root.name)])
 
 
-def _inside(root: Path, named: str, text: str) -> Path:
-    path = (root / named).resolve()
-    if not path.is_relative_to(root.resolve()):
-        raise StepError(f"'{text}' leads out of {root}: name a place inside, or give an absolute path")
-    return path
+def _below(root: AnyPath, boundary: Path | None, links: bool, start: str) -> list[Entry]:
+    """Every file below a folder, sorted by name; in S3 only those whose name begins with `start`."""
+    found = _local(root, boundary, links) if isinstance(root, Path) else _objects(root, start)
+    return sorted(found, key=lambda entry: entry.name)
 
 
-def _checked(text: str) -> str:
+def _local(root: Path, boundary: Path | None, links: bool) -> Iterator[Entry]:
+    for folder, folders, names in os.walk(root, onerror=_unless_gone):
+        for name in [*names, *(name for name in folders if links and os.path.islink(os.path.join(folder, name)))]:
+            path = Path(folder) / name
+            below = path.relative_to(root).as_posix()
+            if links:
+                yield _entry(path, below, follow=False)
+            elif path.is_file():
+                _tellable(below)
+                if boundary is not None and path.is_symlink() and not resolved(path).is_relative_to(boundary):
+                    raise StepError(f"'{below}' in {root} is a symbolic link that leads out of {boundary}: it is not followed")
+                yield _entry(path, below)
+
+
+def _objects(root: S3Path, start: str) -> Iterator[Entry]:
+    prefix = f"{root.key.rstrip('/')}/" if root.key.strip("/") else ""
+    pages = clients.client("s3").get_paginator("list_objects_v2").paginate(Bucket=root.bucket, Prefix=prefix + start)
+    for item in (item for page in pages for item in page.get("Contents", [])):
+        if not item["Key"].endswith("/"):
+            path = remote(f"s3://{root.bucket}/{item['Key']}")
+            yield Entry(path, item["Key"].removeprefix(prefix), item["Size"], item["LastModified"].timestamp())
+
+
+def _unless_gone(error: OSError) -> None:
+    """A folder that cannot be read fails the step: what it holds would silently be missing."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+def _tellable(name: str) -> None:
+    """StepError for a name that is no text, which can be neither shown nor uploaded."""
     try:
-        return checked_location(text)
-    except ValueError as error:
-        raise StepError(str(error)) from None
+        name.encode()
+    except UnicodeEncodeError:
+        raise StepError(f"the file name {os.fsencode(name)!r} is not UTF-8: rename it") from None
 
 
-def _remote(text: str) -> S3Path:
-    from cloudpathlib import S3Path
-
-    return S3Path(text, client=clients.files())
-
-
-def _entry(path: AnyPath, name: str) -> Entry:
-    stat = path.stat()
+def _entry(path: AnyPath, name: str, follow: bool = True) -> Entry:
+    stat = path.stat() if follow or not isinstance(path, Path) else path.lstat()
     return Entry(path, name, stat.st_size, stat.st_mtime)
 
 
@@ -193,8 +203,3 @@ def _parts(text: str) -> list[str]:
     head = re.match(r"s3://[^/]*/?", text)
     start = head[0] if head else ""
     return ([start] if start else []) + re.findall(r"[^/]*/|[^/]+", text[len(start) :])
-
-
-def _placeholders(run: RunHandle) -> dict[str, str]:
-    now = datetime.now(UTC)
-    return {"date": f"{now:%Y-%m-%d}", "time": f"{now:%H%M%S}", "run_id": run.id, "task_id": run.task_id}

@@ -37,5 +37,5 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in the place of chalicelib/tasks."""
     folder = tmp_path / "project"
     folder.mkdir()
-    monkeypatch.setattr("chalicelib.processors.paths.PROJECT", folder)
+    monkeypatch.setattr("chalicelib.processors.locations.PROJECT", folder)
     return folder

@@ -139,6 +139,54 @@ def test_environment_and_folder(run: Recorder) -> None:
     assert run.texts() == ["01RUN a b; c /tmp/x unset 80", str(run.workspace / "sub")]
 
 
+def test_a_value_stays_one_argument_whatever_it_says(run: Recorder) -> None:
+    values = ["--rm", "a b", "; touch evil", "$(touch evil)", "", "*", "line\nend", 7, 1.5, True]
+    code = "import sys; print(sys.argv[1:])"
+    Exec.model_validate({"command": [sys.executable, "-c", code, *values]})(run)
+    assert run.texts() == [str([*values[:7], "7", "1.5", "true"])]
+    assert not list(run.workspace.iterdir())
+    with pytest.raises(ValidationError, match=r"command\.list.*\n.*string"):
+        Exec.model_validate({"command": ["ls", ["a", "b"]]})  # a reference to a list
+    with pytest.raises(StepError, match="cannot be run: embedded null byte"):
+        Exec(command=["echo", "a\0b"])(run)
+
+
+@pytest.mark.parametrize(
+    ("reference", "name"),
+    [
+        ("${args.name}", "NAME"),
+        ("${ args.name|none}", "NAME"),
+        ("${steps.dump.output.path}", "STEPS_DUMP_OUTPUT_PATH"),
+        ("${previous.path}", "PREVIOUS_PATH"),
+        ("${item}", "ITEM"),
+        ("${item.path}", "ITEM_PATH"),
+        ("${file.path}", "FILE_PATH"),
+        ("${error.message}", "ERROR_MESSAGE"),
+        ("${vars.x}", "VARS_X"),
+        ("${secret:db#password}", "SECRET_DB_PASSWORD"),
+    ],
+)
+def test_a_shell_line_takes_values_by_its_environment_only(reference: str, name: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        shell(f"ls '{reference}'")
+    assert f'env: {{{name}: "{reference}"}}, and write "${name}"' in str(caught.value)
+    shell(f'ls "${name}"', env={name: reference})
+
+
+@pytest.mark.parametrize(
+    "line", ["echo ${HOME} ${1:-x} ${x%.gz} $item", "cd ${run.workspace}", "ls ${env.HOME}", "awk '{print $1}'"]
+)
+def test_a_shell_line_keeps_its_own_variables_and_the_runs(line: str) -> None:
+    assert shell(line).command == line
+
+
+def test_variables_are_text_and_null_leaves_one_out(run: Recorder) -> None:
+    shell('echo "$A $B ${C-unset}"', env={"A": True, "B": 7, "C": None})(run)
+    assert run.texts() == ["true 7 unset"]
+    with pytest.raises(ValidationError, match="pattern"):
+        shell("true", env={"A=B": "x"})
+
+
 def test_nothing_is_read_from_the_terminal(run: Recorder) -> None:
     assert Exec(command=["cat"])(run)["lines"] == 0
 
@@ -167,6 +215,15 @@ def test_stop_ends_the_whole_family(run: Recorder) -> None:
     with pytest.raises(StoppedError):
         shell("sh -c 'sleep 300 & echo $!; wait' & echo $!; wait")(run)
     assert all(gone(int(text)) for text in run.texts())
+
+
+@pytest.mark.parametrize("start", ["setsid", "env -i setsid", "setsid env -i sh -c 'sleep 3141.5 & exec \"$@\"' -"])
+def test_stop_ends_those_that_left_the_session(run: Recorder, start: str) -> None:
+    run.stop_when = lambda: bool(run.texts())
+    with pytest.raises(StoppedError):
+        shell(f"{start} sh -c 'echo $$; exec sleep 3141.5' & wait")(run)
+    assert gone(int(run.texts()[0]))
+    assert not any(process.info["cmdline"] == ["sleep", "3141.5"] for process in psutil.process_iter(["cmdline"]))
 
 
 def test_stop_kills_what_ignores_the_polite_signal(run: Recorder) -> None:

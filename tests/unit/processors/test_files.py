@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import os
 import re
@@ -24,26 +25,7 @@ from chalicelib.processors.copy import Copy
 from chalicelib.processors.rotate import Rotate
 from chalicelib.processors.upload import Upload
 from tests.unit.processors.recorder import Recorder
-
-BODY = b"some text that shrinks well\n" * 2000
-
-
-def tree(folder: Path) -> Path:
-    """A folder with a file, one in a subfolder, and an empty one."""
-    (folder / "sub").mkdir(parents=True)
-    (folder / "a.txt").write_bytes(BODY)
-    (folder / "sub" / "b ü.txt").write_bytes(b"b")
-    (folder / "empty").touch()
-    return folder
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-
-
-def keys(s3: Any) -> list[str]:
-    return [item["Key"] for item in s3.list_objects_v2(Bucket="backups").get("Contents", [])]
-
+from tests.unit.processors.trees import BODY, keys, names, put, tree
 
 # ---- copy ----
 
@@ -51,7 +33,7 @@ def keys(s3: Any) -> list[str]:
 def test_copy_puts_a_folders_files_below_the_destination(run: Recorder, project: Path) -> None:
     tree(project / "data")
     output = Copy(source="./data", destination="./backup")(run)
-    assert output == {"path": str(run.workspace / "backup"), "files": 3, "bytes": len(BODY) + 1}
+    assert output == {"path": str(run.workspace / "backup"), "files": 3, "bytes": len(BODY) + 1, "skipped": 0}
     assert names(run.workspace / "backup") == ["a.txt", "empty", "sub/b ü.txt"]
     assert run.fractions[-1] == 1.0
 
@@ -129,45 +111,6 @@ def test_destination_takes_date_and_run(run: Recorder, project: Path) -> None:
     assert re.fullmatch(r"some_task/01RUN/\d{4}-\d\d-\d\d-\{other\}\.txt", name)
 
 
-# ---- where paths may lead ----
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("../x", "leads out of the run's workspace"),
-        ("a/../../x", "leads out of the run's workspace"),
-        ("", "a path is wanted"),
-        ("s3://", "names no bucket"),
-        ("gs://bucket/x", "neither a local path nor an s3:// one"),
-    ],
-)
-def test_paths_that_cannot_be_meant_are_refused_in_the_definition(text: str, reason: str) -> None:
-    for config in ({"source": text, "destination": "x"}, {"source": "x", "destination": text}):
-        with pytest.raises(ValidationError, match=reason):
-            Copy.model_validate(config)
-
-
-def test_a_link_does_not_lead_out_of_the_workspace(run: Recorder, project: Path, tmp_path: Path) -> None:
-    (run.workspace / "out").symlink_to(tmp_path)
-    (project / "x").touch()
-    with pytest.raises(StepError, match=r"'out/y' leads out of"):
-        Copy(source="x", destination="out/y")(run)
-    assert not (tmp_path / "y").exists()
-
-
-def test_a_previous_path_that_leads_out_is_refused(run: Recorder, project: Path) -> None:
-    run.previous = {"path": "../../etc/passwd"}
-    with pytest.raises(StepError, match="leads out of the run's workspace"):
-        Upload(destination="x")(run)
-
-
-def test_absolute_paths_are_taken_as_they_are(run: Recorder, tmp_path: Path) -> None:
-    tree(tmp_path / "elsewhere")
-    Copy(source=str(tmp_path / "elsewhere"), destination=str(tmp_path / "third"))(run)
-    assert names(tmp_path / "third") == ["a.txt", "empty", "sub/b ü.txt"]
-
-
 # ---- compress ----
 
 
@@ -230,6 +173,50 @@ def test_compress_that_is_stopped_leaves_no_partial_archive(run: Recorder) -> No
     assert os.listdir(run.workspace) == ["data"]
 
 
+def test_compress_each_file_beside_itself_and_once_only(run: Recorder) -> None:
+    folder = tree(run.workspace / "logs")
+    for _ in range(2):
+        output = Compress(source="logs", each=True, remove_source=True, min_size=1)(run)
+    assert names(folder) == ["a.txt.gz", "empty", "sub/b ü.txt.gz"]
+    assert gzip.decompress((folder / "a.txt.gz").read_bytes()) == BODY
+    assert output["files"] == 0
+
+
+def test_compress_into_and_out_of_s3_leaves_nothing_on_the_disk(run: Recorder, s3: Any) -> None:
+    put(s3, "logs/a.log", "logs/b.log", body=BODY)
+    for algorithm in ("zip", "tar.gz"):
+        Compress(source="s3://backups/logs", algorithm=algorithm, destination="s3://backups/packed/")(run)
+    assert keys(s3) == ["logs/a.log", "logs/b.log", "packed/logs.tar.gz", "packed/logs.zip"]
+    assert names(run.workspace) == []
+    body = s3.get_object(Bucket="backups", Key="packed/logs.zip")["Body"].read()
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        assert archive.read("b.log") == BODY
+
+
+def test_compress_again_does_not_pack_its_own_archive(run: Recorder) -> None:
+    tree(run.workspace / "data")
+    for _ in range(2):
+        output = Compress(source="data", destination="data/all.tar.gz")(run)
+    assert output["files"] == 3
+    with tarfile.open(output["path"]) as archive:
+        assert "all.tar.gz" not in archive.getnames()
+
+
+def test_compress_keeps_the_source_that_changed_meanwhile(run: Recorder) -> None:
+    log = run.workspace / "app.log"
+    log.write_bytes(BODY)
+
+    def write_on() -> bool:
+        if log.stat().st_size == len(BODY):
+            log.write_bytes(BODY + b"one more line")
+        return False
+
+    run.stop_when = write_on
+    with pytest.raises(StepError, match=r"app\.log has changed"):
+        Compress(source="app.log", remove_source=True)(run)
+    assert log.exists()
+
+
 # ---- upload ----
 
 
@@ -238,7 +225,7 @@ def test_upload_puts_the_previous_file_into_the_bucket(run: Recorder, s3: Any) -
     run.previous = {"path": str(run.workspace / "backup.tar.gz")}
     output = Upload(destination="s3://backups/")(run)
     path = "s3://backups/backup.tar.gz"
-    assert output == {"path": path, "files": [path], "bytes": len(BODY)}
+    assert output == {"path": path, "files": [path], "count": 1, "bytes": len(BODY), "skipped": 0}
     assert s3.get_object(Bucket="backups", Key="backup.tar.gz")["Body"].read() == BODY
 
 
@@ -292,6 +279,46 @@ def test_the_endpoint_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch
     clients.hand_over(None)
 
 
+def test_upload_says_what_the_objects_are(run: Recorder, s3: Any) -> None:
+    for name in ("page.html", "all.tar.gz", "what"):
+        (run.workspace / name).write_bytes(b"x")
+    Upload(source="*", destination="s3://backups/", metadata={"by": "night"}, storage_class="STANDARD_IA", kms_key="alias/own")(run)
+    heads = {name: s3.head_object(Bucket="backups", Key=name) for name in keys(s3)}
+    types = {name: head["ContentType"] for name, head in heads.items()}
+    assert types == {"page.html": "text/html", "all.tar.gz": "application/gzip", "what": "binary/octet-stream"}
+    assert heads["what"]["Metadata"] == {"by": "night"}
+    assert (heads["what"]["StorageClass"], heads["what"]["SSEKMSKeyId"]) == ("STANDARD_IA", "alias/own")
+
+
+def test_upload_that_is_stopped_leaves_no_parts_behind(run: Recorder, s3: Any) -> None:
+    (run.workspace / "large").write_bytes(os.urandom(20 << 20))
+    uploads = []
+    s3.meta.events.register("after-call.s3.CreateMultipartUpload", lambda **_: uploads.append(1))
+    run.stop_when = lambda: bool(uploads)
+    with pytest.raises(StoppedError):
+        Upload(source="large", destination="s3://backups/")(run)
+    assert keys(s3) == []
+    assert not s3.list_multipart_uploads(Bucket="backups").get("Uploads")
+
+
+def test_settings_of_s3_are_refused_for_a_local_folder() -> None:
+    with pytest.raises(ValidationError, match="storage_class is for S3"):
+        Upload(destination="./x", storage_class="GLACIER")
+
+
+@pytest.mark.parametrize("processor", [Copy, Upload])
+def test_what_is_there_already_is_left_or_told(run: Recorder, s3: Any, processor: Any) -> None:
+    tree(run.workspace / "data")
+    put(s3, "x/a.txt", body=b"old")
+    config = {"source": "data", "destination": "s3://backups/x/"}
+    with pytest.raises(StepError, match=r"s3://backups/x/a\.txt exists already: nothing was written"):
+        processor(**config, existing="fail")(run)
+    assert keys(s3) == ["x/a.txt"]
+    assert processor(**config, existing="skip")(run)["skipped"] == 1
+    assert s3.get_object(Bucket="backups", Key="x/a.txt")["Body"].read() == b"old"
+    assert len(keys(s3)) == 3
+
+
 # ---- rotate ----
 
 
@@ -335,7 +362,52 @@ def test_rotate_does_not_touch_the_project(run: Recorder, project: Path) -> None
         Rotate(source="logs")(run)
 
 
-def test_rotate_refuses_s3_and_unreadable_limits() -> None:
-    for config in ({"source": "s3://b-b/x"}, {"source": "x", "older_than": "soon"}, {"source": "x", "min_size": "big"}):
-        with pytest.raises(ValidationError):
-            Rotate.model_validate(config)
+@pytest.mark.parametrize(
+    "config", [{"older_than": "soon"}, {"min_size": "big"}, {"keep_for": "1h"}, {"keep": 0}, {"exclude": ["/x"]}]
+)
+def test_rotate_refuses_unreadable_limits(config: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Rotate.model_validate({"source": "x", **config})
+
+
+def test_rotate_works_in_s3(run: Recorder, s3: Any) -> None:
+    put(s3, "logs/app.log", "logs/sub/web.log", "logs/archive/app-2020-01-01.log.gz")
+    output = Rotate(source="s3://backups/logs/", keep=1)(run)
+    assert [re.sub(r"\d{4}-\d\d-\d\d", "DATE", key) for key in keys(s3)] == [
+        "logs/archive/app-DATE.log",
+        "logs/archive/sub/web-DATE.log",
+    ]
+    assert (output["path"], output["count"]) == ("s3://backups/logs/archive", 2)
+    assert output["removed"] == ["app-2020-01-01.log.gz"]
+
+
+def test_rotate_spares_the_newest(run: Recorder) -> None:
+    folder = tree(run.workspace / "logs")
+    for age, name in enumerate(("a.txt", "empty", "sub/b ü.txt")):
+        os.utime(folder / name, (time.time() - age * 100,) * 2)
+    output = Rotate(source="logs", spare=2)(run)
+    assert rotated(folder) == ["a.txt", "archive/sub/b ü-DATE.txt", "empty"]
+    assert output["left"] == 2
+
+
+@pytest.mark.parametrize(
+    ("limits", "kept"), [({"keep_for": "30d"}, ["new"]), ({"keep_size": "250 B"}, ["new", "old"]), ({"keep": 1}, ["new"])]
+)
+def test_rotate_removes_archives_by_age_size_and_count(run: Recorder, limits: dict[str, Any], kept: list[str]) -> None:
+    (run.workspace / "archive").mkdir()
+    for name in ("app-2020-01-01.log.gz", "app-2020-01-02.log"):
+        (run.workspace / "archive" / name).write_bytes(b"x" * 100)
+    (run.workspace / "app.log").write_bytes(b"y" * 100)
+    Rotate.model_validate({"source": "app.log", **limits})(run)
+    left = {"new" if "2020" not in name else "old" for name in names(run.workspace / "archive")}
+    assert sorted(left) == kept
+    assert not (run.workspace / "archive" / "app-2020-01-01.log.gz").exists()
+
+
+def test_rotate_never_overwrites_an_archive(run: Recorder) -> None:
+    for text in ("one", "two", "three"):
+        for name in ("app.log.1", "app", "app.log"):
+            (run.workspace / name).write_text(f"{name} {text}")
+        Rotate(source="app*")(run)
+    texts = sorted(path.read_text() for path in (run.workspace / "archive").iterdir())
+    assert texts == sorted(f"{name} {text}" for name in ("app", "app.log", "app.log.1") for text in ("one", "two", "three"))
