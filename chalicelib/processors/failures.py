@@ -12,8 +12,10 @@ from chalicelib.domain.errors import StepError, TransientError
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
-_PASSING_CODES = {
+PASSING_CODES = {
     "InternalError",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
     "RequestTimeout",
     "ServiceUnavailable",
     "SlowDown",
@@ -24,10 +26,13 @@ _PASSING_CODES = {
 _REMEDIES = {
     "NoSuchBucket": "there is no such bucket; create it, or name another one",
     "AccessDenied": "access denied; the role of this function needs the permission",
+    "AccessDeniedException": "access denied; the role of this function needs the permission",
     "403": "access denied; the role of this function needs the permission",
     "NoSuchKey": "there is no such object",
     "404": "there is no such object",
     "NotFound": "it does not exist",
+    "ResourceNotFoundException": "it does not exist",
+    "ParameterNotFound": "it does not exist",
 }
 
 
@@ -39,9 +44,10 @@ def said_plainly(doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        raise StepError(f"{doing}: {_of_system(error)}") from error
     except Exception as error:
+        # botocore's timeouts are OSErrors too, by way of requests.
+        if isinstance(error, OSError) and not type(error).__module__.startswith("botocore"):
+            raise StepError(f"{doing}: {_of_system(error)}") from error
         known = _of_aws(error)
         if known is None:
             raise
@@ -66,12 +72,16 @@ def _of_aws(error: Exception) -> tuple[type[StepError | TransientError], str] | 
         return StepError, "there are no AWS credentials here; set AWS_ACCESS_KEY_ID or AWS_PROFILE"
     if isinstance(error, BotoCoreError):
         return StepError, str(error)
+    if isinstance(error, UnicodeEncodeError):
+        return StepError, "a name that is not UTF-8, which S3 does not take; rename it"
     return None
 
 
 def _of_response(error: ClientError) -> tuple[type[StepError | TransientError], str]:
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    if status >= 500 or status == 429 or code in _PASSING_CODES:
+    if status >= 500 or status == 429 or code in PASSING_CODES:
         return TransientError, str(error)
-    return StepError, _REMEDIES.get(code, str(error))
+    # AWS says which permission is missing, and the laptop how to write it down.
+    said = str(error.response.get("Error", {}).get("Message", ""))
+    return StepError, f"access denied: {said}" if "not authorized" in said else _REMEDIES.get(code, str(error))
