@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from chalicelib.api.http import Reply, Request
 from chalicelib.domain.clock import iso, parse_iso
-from chalicelib.domain.conflicts import Slice, conflicts_of
+from chalicelib.domain.conflicts import Conflict, Slice, conflicts_of
 from chalicelib.domain.durations import text_of
 from chalicelib.domain.errors import FieldError, InvalidCursorError, InvalidRequestError
-from chalicelib.domain.timetable import fires_between
+from chalicelib.domain.model import CatalogTask
+from chalicelib.domain.timetable import Fire, fires_between
 from chalicelib.engine.registry import EVERYTHING
+from chalicelib.engine.services import Services
 from chalicelib.store.tasks import TaskState, list_task_states
 from chalicelib.store.timetable import list_fires as read_fires
 
@@ -25,50 +28,65 @@ def get_schedule(request: Request) -> Reply:
     services = request.services
     days = request.number("days", 7, 31)
     now = services.now()
+    until = now + days * DAY_MS
     states = list_task_states(services.table)
     tasks = [t for t in services.registry.tasks().values() if t.enabled]
     fires: list[tuple[int, dict[str, Any]]] = []
-    slices: dict[str, list[Slice]] = {}
-    truncated = []
+    coming = {task.id: fires_of(services, task, now, until) for task in tasks}
+    truncated = [task_id for task_id, found in coming.items() if len(found) > MOST_OF_A_TASK]
     for task in tasks:
-        seconds = usual_seconds(states.get(task.id, TaskState()))
-        coming = list(fires_between(task, services.settings.time_zone, now, now + days * DAY_MS, MOST_OF_A_TASK + 1))
-        if len(coming) > MOST_OF_A_TASK:
-            truncated.append(task.id)
-        for fire in coming[:MOST_OF_A_TASK]:
-            skipped = "paused" if services.registry.paused(task) else fire.blackout
-            if request.query.get("task") in (None, task.id):
-                about = {"task_id": task.id, "at": iso(fire.at), "duration": text_of(seconds), "slots": task.slots}
-                fires.append((fire.at, about | {"skipped": skipped or None}))
-            if not skipped:
-                for name in services.path_of(task):
-                    if not name.startswith("task:"):
-                        piece = Slice(task.id, fire.at, fire.at + round(seconds * 1000), task.slots)
-                        slices.setdefault(name, []).append(piece)
+        if request.query.get("task") not in (None, task.id):
+            continue
+        duration = text_of(usual_seconds(states.get(task.id, TaskState())))
+        for fire in coming[task.id][:MOST_OF_A_TASK]:
+            about = {"task_id": task.id, "at": iso(fire.at), "duration": duration, "slots": task.slots}
+            fires.append((fire.at, about | {"skipped": fire.blackout}))
     fires.sort(key=lambda pair: pair[0])
-    conflicts = [
-        {
-            "semaphore": c.semaphore,
-            "from": iso(c.begins),
-            "to": iso(c.ends),
-            "tasks": sorted(c.tasks),
-            "slots_needed": c.needed,
-            "slots": c.limit,
-            "over": c.over,
-        }
-        for name, pieces in sorted(slices.items())
-        for c in conflicts_of(name, services.limit_of(name), pieces)
-    ]
     return Reply(
         {
             "from": iso(now),
-            "to": iso(now + days * DAY_MS),
+            "to": iso(until),
             "fires": [about for _at, about in fires[:MOST_FIRES]],
-            "conflicts": conflicts,
+            "conflicts": [conflict_view(c) for c in conflicts_among(services, tasks, coming, states)],
             "truncated": sorted(truncated) if len(fires) <= MOST_FIRES else ["*"],
             "next_cursor": None,
         }
     )
+
+
+def fires_of(services: Services, task: CatalogTask, begin: int, end: int, most: int = MOST_OF_A_TASK + 1) -> list[Fire]:
+    """A task's fires between two instants, at most so many; while it is paused all have a `blackout`."""
+    fires = fires_between(task, services.settings.time_zone, begin, end, most)
+    if services.registry.paused(task):
+        return [Fire(fire.at, "paused") for fire in fires]
+    return list(fires)
+
+
+def conflicts_among(
+    services: Services, tasks: Iterable[CatalogTask], coming: Mapping[str, Sequence[Fire]], states: Mapping[str, TaskState]
+) -> list[Conflict]:
+    """Where these fires overlap, by each semaphore that tasks share."""
+    slices: dict[str, list[Slice]] = {}
+    for task in tasks:
+        lasts = round(usual_seconds(states.get(task.id, TaskState())) * 1000)
+        pieces = [Slice(task.id, f.at, f.at + lasts, task.slots) for f in coming[task.id][:MOST_OF_A_TASK] if not f.blackout]
+        for name in services.path_of(task) if pieces else ():
+            if not name.startswith("task:"):
+                slices.setdefault(name, []).extend(pieces)
+    return [c for name, pieces in sorted(slices.items()) for c in conflicts_of(name, services.limit_of(name), pieces)]
+
+
+def conflict_view(conflict: Conflict) -> dict[str, Any]:
+    """A conflict as JSON."""
+    return {
+        "semaphore": conflict.semaphore,
+        "from": iso(conflict.begins),
+        "to": iso(conflict.ends),
+        "tasks": sorted(conflict.tasks),
+        "slots_needed": conflict.needed,
+        "slots": conflict.limit,
+        "over": conflict.over,
+    }
 
 
 def list_fires(request: Request) -> Reply:

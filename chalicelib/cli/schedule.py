@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from chalicelib.engine.simulation import Simulated
 
 DAY_MS = 86_400_000
-PLAIN_WRITES, PLAIN_READS = 20, 4  # units of a short run with a little output, as the tests count them
 
 
 def next_fires(
@@ -146,14 +145,14 @@ class _bar:
 
 def _report(done: Simulated, catalog: Catalog) -> dict[str, Any]:
     from chalicelib.domain.clock import iso
-    from chalicelib.domain.price import Usage, gb_seconds, price
+    from chalicelib.domain.price import Usage, price, usage_of_runs
 
     tasks = {}
     usage = Usage()
     for task_id in sorted({*done.runs, *done.skipped}):
         waits = sorted(done.waits.get(task_id, []))
         count, seconds = done.runs[task_id], done.busy_seconds[task_id]
-        usage += Usage(PLAIN_WRITES * count, PLAIN_READS * count, 2 * count, gb_seconds(catalog.tasks[task_id].memory, seconds))
+        usage += usage_of_runs(count, seconds, catalog.tasks[task_id].memory)
         tasks[task_id] = {
             "runs": count,
             "skipped": dict(done.skipped.get(task_id, {})),

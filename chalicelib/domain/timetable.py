@@ -9,6 +9,7 @@ import hashlib
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 
 from chalicelib.domain.cron import check_schedule, cron_fires, cron_of
@@ -107,6 +108,7 @@ def describe(task: Task, default_zone: str) -> str | None:
     return words[:1].upper() + words[1:]
 
 
+@lru_cache(maxsize=2048)
 def _cron_text(schedule: str) -> str:
     from cron_descriptor import Options, get_description  # type: ignore[import-untyped]
 

@@ -5,11 +5,14 @@ A cursor is the id of the last run that was given: all keys of the next page fol
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.domain.errors import InvalidCursorError
 from chalicelib.domain.ids import first_run_id, instant_of, is_run_id
 from chalicelib.domain.run import ACTIVE, RunRecord
+from chalicelib.store.records import run_key
 from chalicelib.store.runs import get_runs
 from chalicelib.store.table import Table
 
@@ -64,6 +67,38 @@ def _page_of_ids(
         values["since"] = first_run_id(since)
     items = table.query(condition, {"attribute": attribute}, index=index, newest_first=True, limit=limit, start=start, **values)
     return [item["id"] for item in items]
+
+
+def run_ids_between(table: Table, status: str, begin: int, end: int, most: int) -> list[str]:
+    """The newest runs of a status that were made between two instants (epoch ms), as the index knows them: one query."""
+    items = table.query(
+        "#status = :status AND id BETWEEN :begin AND :end", index="by_status", newest_first=True, limit=most,
+        status=status, begin=first_run_id(begin), end=first_run_id(end),
+    )  # fmt: skip
+    return [item["id"] for item in items]
+
+
+def run_outcomes(table: Table, run_ids: Sequence[str]) -> dict[str, str]:
+    """Run id -> status, of those that exist."""
+    found = table.get_many([run_key(run_id) for run_id in run_ids])
+    return {item["id"]: item["status"] for item in found.values()}
+
+
+@dataclass(frozen=True)
+class Span:
+    """When a run was at work (epoch ms; `finished_at` None: it still is) and with how many slots."""
+
+    started_at: int
+    finished_at: int | None
+    slots: int
+
+
+def newest_spans(table: Table, limit: int) -> tuple[list[Span], int | None]:
+    """Of the newest runs those that began to work, and when the oldest looked at was made (None: there are no older ones)."""
+    ids = _page_of_ids(table, "by_age", "listed", "runs", None, limit, None)
+    items = table.get_many([run_key(run_id) for run_id in ids])
+    spans = [Span(i["started_at"], i.get("finished_at"), i.get("slots", 1)) for i in items.values() if "started_at" in i]
+    return spans, instant_of(ids[-1]) if len(ids) == limit else None
 
 
 def latest_run_at(table: Table, task_id: str) -> int:

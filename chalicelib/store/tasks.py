@@ -1,11 +1,20 @@
-"""What is remembered of tasks beside their definition: counters and the last run."""
+"""What is remembered of tasks beside their definition: counters, the last run, and in short the last twenty.
+
+The twenty are attributes `r0` (the newest) to `r19`, moved on by one in the very update that counts a run: an update's right-hand
+sides are what the item held before it. A list could not be cut in the same update that lengthens it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
+from chalicelib.domain.run import TERMINAL
 from chalicelib.store.table import Table
+
+RECENT = 20
+SHIFT_RECENT = ", ".join([f"r{n} = if_not_exists(r{n - 1}, :none)" for n in range(RECENT - 1, 0, -1)] + ["r0 = :newest"])
+_BY_LETTER = {status[0]: status for status in TERMINAL}
 
 
 @dataclass(frozen=True)
@@ -23,6 +32,7 @@ class TaskState:
     last_seconds: float | None = None
     completed_at: int | None = None
     completed_run: str | None = None
+    recent: tuple[tuple[str, float], ...] = ()  # (status, seconds) of the last finished runs, the newest first
 
 
 def get_task_state(table: Table, task_id: str) -> TaskState:
@@ -41,4 +51,11 @@ def list_task_states(table: Table) -> dict[str, TaskState]:
 
 
 def _state(item: dict[str, Any]) -> TaskState:
-    return TaskState(**{k: v for k, v in item.items() if k in TaskState.__dataclass_fields__})
+    texts = [item[f"r{n}"] for n in range(RECENT) if item.get(f"r{n}")]
+    known = {k: v for k, v in item.items() if k in TaskState.__dataclass_fields__}
+    return TaskState(**known, recent=tuple((_BY_LETTER[text[0]], float(text[1:])) for text in texts))
+
+
+def recent_text(status: str, seconds: float) -> str:
+    """`c12.3`: a few bytes for each, so that the item stays below a kilobyte, which is one write unit."""
+    return f"{status[0]}{seconds:.4g}"

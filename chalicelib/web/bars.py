@@ -6,26 +6,26 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-STRIP = 20  # bars
+from chalicelib.store.tasks import RECENT
+
 HEIGHT, WIDTH, GAP = 24, 4, 2
 LEAST = 3  # the shortest run is seen too
 
 
-def strip(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The last runs (newest first, `{status, duration_seconds}`) as one path per status, oldest on the left."""
-    last = list(reversed(runs[:STRIP]))
-    heights = _heights([r["duration_seconds"] for r in last])
+def strip(runs: Sequence[tuple[str, float]]) -> dict[str, Any]:
+    """The last runs (newest first, status and seconds) as one path per status, oldest on the left."""
+    last = list(reversed(runs))
+    heights = _heights([seconds for _status, seconds in last])
     paths: dict[str, list[str]] = {}
-    left = (STRIP - len(last)) * (WIDTH + GAP)
-    for place, (run, height) in enumerate(zip(last, heights, strict=True)):
-        x = left + place * (WIDTH + GAP)
-        paths.setdefault(run["status"], []).append(_bar(run["status"], x, height))
-    counts = {status: sum(r["status"] == status for r in last) for status in paths}
+    left = (RECENT - len(last)) * (WIDTH + GAP)
+    for place, ((status, _seconds), height) in enumerate(zip(last, heights, strict=True)):
+        paths.setdefault(status, []).append(_bar(status, left + place * (WIDTH + GAP), height))
+    counts = {status: sum(one == status for one, _seconds in last) for status in paths}
     words = ", ".join(f"{count} {status}" for status, count in counts.items())
     return {
         "paths": {status: "".join(shapes) for status, shapes in paths.items()},
-        "words": f"Last {len(last)} run{'s' * (len(last) != 1)}: {words}" if last else "No run yet",
-        "width": STRIP * (WIDTH + GAP) - GAP,
+        "words": f"Last {len(last)} run{'s' * (len(last) != 1)}: {words}",
+        "width": RECENT * (WIDTH + GAP) - GAP,
         "height": HEIGHT,
     }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from datetime import UTC, datetime
 from functools import lru_cache, partial
@@ -47,8 +49,24 @@ def environment() -> Environment:
         auto_reload=False,
     )
     found.filters |= {"relative": relative, "clock": clock, "in_zone": in_zone, "duration": text_of}
-    found.filters |= {"plain": without_ansi, "short": short}
+    found.filters |= {"hour": hour, "percent": percent, "money": money}
+    found.globals["holds_steps"] = holds_steps
+    found.filters |= {"plain": without_ansi, "short": short, "written": written}
     return found
+
+
+def holds_steps(value: Any) -> bool:
+    """Whether a value of a step's configuration is a list of steps, or several, by name or not."""
+    if isinstance(value, dict):
+        return bool(value) and all(holds_steps(inner) for inner in value.values()) and "processor" not in value
+    if not isinstance(value, list) or not value:
+        return False
+    return all((isinstance(entry, dict) and isinstance(entry.get("processor"), str)) or holds_steps(entry) for entry in value)
+
+
+def written(value: Any) -> str:
+    """A value of a definition as one writes it: a text as it is, everything else like YAML's short form."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def relative(instant: str, now: int) -> str:
@@ -69,6 +87,25 @@ def clock(instant: str) -> str:
 def in_zone(instant: str, zone: str) -> str:
     """`Mon 02 Feb, 02:00` on the clocks of a zone."""
     return _moment(instant).astimezone(ZoneInfo(zone)).strftime("%a %d %b, %H:%M")
+
+
+def hour(at: int, zone: ZoneInfo) -> str:
+    """`02:05` on the clocks of a zone, of epoch milliseconds."""
+    return datetime.fromtimestamp(at / 1000, zone).strftime("%H:%M")
+
+
+def percent(share: float | None) -> str:
+    """`99.5 %`; never 100 for what is less."""
+    if share is None:
+        return "–"
+    return f"{math.floor(1000 * share) / 10:g} %"
+
+
+def money(dollars: float) -> str:
+    """Dollars with as many digits as say something."""
+    if dollars == 0:
+        return "$0"
+    return f"${dollars:,.2f}" if dollars >= 1 else f"${dollars:.2g}" if dollars >= 0.0001 else "< $0.0001"
 
 
 def without_ansi(text: str) -> str:

@@ -31,5 +31,7 @@ PAGES = (
     Page("POST", "/admin/run/{run_id}/stop", "run:stop"),
     Page("POST", "/admin/run/{run_id}/retry", "run:retry"),
     Page("GET", "/admin/runs", "runs:show"),
+    Page("GET", "/admin/schedule", "schedule:show"),
+    Page("GET", "/admin/stats", "stats:show"),
     Page("GET", "/static/{version}/{name}", "assets:show", public=True),
 )

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from chalicelib.domain.clock import now_ms
+from chalicelib.domain.model import Catalog
 from infra.local.testing import LocalStack
 from tests.browser.chromium import browser
+from tests.browser.seed import past_fires, seed
 from tests.stack.conftest import Door
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,10 +40,16 @@ def take(folder: Path) -> None:
         env = {"NIGHTSHIFT_CATALOG": f"{data}/catalog.json"}
         hook = "chalicelib.cli.project:compile_for_stack"
         with LocalStack(ROOT, data_dir=Path(data) / "stack", before_load=hook, env=env) as stack:
+            _past(stack, Path(data) / "catalog.json")
             pages = _history(Door(stack))
             with browser() as chromium:
                 for look, options in LOOKS.items():
                     _photograph(chromium.new_context(base_url=stack.url, **options), stack.token, pages, folder, look)
+
+
+def _past(stack: LocalStack, catalog: Path) -> None:
+    known, now = Catalog.model_validate_json(catalog.read_bytes()), now_ms()
+    seed(stack, past_fires(known, "UTC", now, 30, 6_000), now)
 
 
 def _history(door: Door) -> dict[str, str]:
@@ -47,6 +57,10 @@ def _history(door: Door) -> dict[str, str]:
     started = [door.start(task)["run_id"] for _round in range(6) for task in HISTORY]
     done = {run["task_id"]: run["id"] for run in map(door.wait, started)}
     backup = door.done("backup")["id"]
+    for task, title, before in (("nightly_digest", "Nightly digest", ["data_backup", "traffic_report"]),
+                                ("tell_the_team", "Tell the team", ["nightly_digest"]), ("archive_digest", "Archive the digest", ["nightly_digest"])):  # fmt: skip
+        answer = door.http.put(f"/task/{task}", json={"title": title, "pipeline": "health_check_pipeline", "depends_on": before})
+        assert answer.status_code == 201, answer.text
     live = door.start("long_watch", seconds=600, interval=0.2)["run_id"]
     door.says(live, "memory")
     return {
@@ -55,7 +69,14 @@ def _history(door: Door) -> dict[str, str]:
         "task": "/admin/task/post_notice",
         "danger": "/admin/task/backup",
         "pipeline": "/admin/task/health_check",
+        "dependencies": "/admin/task/nightly_digest",
         "runs": "/admin/runs",
+        "schedule": "/admin/schedule",
+        "schedule-day": f"/admin/schedule?day={datetime.now(UTC).date() + timedelta(days=1)}",
+        "schedule-empty": "/admin/schedule?task=data_backup&week=1999-01-01",
+        "stats": "/admin/stats?days=30",
+        "stats-task": "/admin/stats?task=health_check",
+        "stats-empty": "/admin/stats?task=post_notice",
         "run-live": f"/admin/run/{live}",
         "run-steps": f"/admin/run/{done['data_backup']}",
         "run-result": f"/admin/run/{done['traffic_report']}",
@@ -73,7 +94,7 @@ def _photograph(context: Any, token: str, pages: dict[str, str], folder: Path, l
         page.goto(path)
         page.wait_for_load_state("networkidle") if "live" not in name else page.wait_for_timeout(1500)
         page.wait_for_timeout(400)
-        page.screenshot(path=folder / f"{name}-{look}.png", full_page=not name.startswith("run-"))
+        page.screenshot(path=folder / f"{name}-{look}.png", full_page=name != "run-live")
     page.goto("/admin/task/post_notice")
     page.get_by_role("button", name="Start", exact=True).click()
     page.wait_for_selector(".notice.bad")

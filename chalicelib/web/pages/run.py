@@ -9,6 +9,7 @@ from chalicelib.api import runs as api
 from chalicelib.api.http import Reply
 from chalicelib.domain.run import TERMINAL
 from chalicelib.web.results import blocks
+from chalicelib.web.timeline import attempts_drawn, steps_drawn
 from chalicelib.web.visit import View, Visit, redirect
 
 LAST_LINES = 200  # events that a page without scripts shows
@@ -29,7 +30,8 @@ def show(visit: Visit) -> View:
         "run": run,
         "task": task,
         "terminal": run["status"] in TERMINAL,
-        "steps": _timeline(run["steps"]),
+        "steps": steps_drawn(run["steps"]),
+        "attempts": attempts_drawn(run["attempts"]),
         "planned": len(services.catalog.pipelines[task.pipeline].steps)
         if task and task.pipeline in services.catalog.pipelines
         else 1,
@@ -62,17 +64,6 @@ def retry(visit: Visit) -> Reply:
 
 def _page_of(visit: Visit, run_id: str) -> Reply:
     return redirect(visit, f"/admin/run/{run_id}")
-
-
-def _timeline(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Steps with their place on a line of 1000 units. They run one after another, so each begins where those before it ended."""
-    whole = sum(step.get("seconds") or 0 for step in steps) or 1
-    found, passed = [], 0.0
-    for step in steps:
-        seconds = step.get("seconds") or 0
-        found.append(step | {"x": round(1000 * passed / whole), "width": max(4, round(1000 * seconds / whole))})
-        passed += seconds
-    return found
 
 
 def _shown_args(args: dict[str, Any]) -> list[tuple[str, str]]:

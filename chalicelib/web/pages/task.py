@@ -7,21 +7,28 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from chalicelib.api import runs as run_api
 from chalicelib.api import tasks as api
 from chalicelib.api.http import Reply
+from chalicelib.api.stats import get_stats
 from chalicelib.domain.arguments import MASK
 from chalicelib.domain.clock import iso
 from chalicelib.domain.errors import NightshiftError, http_status
 from chalicelib.domain.ids import new_run_id
-from chalicelib.domain.model import CatalogTask
+from chalicelib.domain.model import CatalogTask, Step
+from chalicelib.domain.run import ACTIVE, TERMINAL
+from chalicelib.engine.services import Services
 from chalicelib.store.runs import get_run
+from chalicelib.store.tasks import get_task_states
 from chalicelib.web.bars import chart
+from chalicelib.web.charts import durations, outcomes
 from chalicelib.web.forms import Form, fields_of, read_form
+from chalicelib.web.graph import graph
+from chalicelib.web.pages.runs import list_runs, period_words
 from chalicelib.web.visit import View, Visit, redirect
 
 CHARTED = 50
 LISTED = 15
+MONTH = 30  # days of the charts
 NEXT_FIRES = 5
 FAR_MS = 400 * 86_400_000  # how far ahead they are looked for
 EDITABLE = ("schedule", "time_zone", "timeout", "retry_count")
@@ -48,15 +55,24 @@ def task_page(
 ) -> View:
     """The page, also with a form that was refused: `errors` by field, `trouble` says the rest and gives the status."""
     errors, services = dict(errors or {}), visit.services
-    request = replace(visit.request, params={"task_id": task.id}, query={"limit": str(CHARTED)})
+    request = replace(visit.request, params={"task_id": task.id}, query={})
+    chosen = {k: v for k, v in visit.request.query.items() if k in ("status", "since") and v}
+    history = list_runs(visit, chosen | {"task": task.id, "limit": str(CHARTED)})
+    if visit.fragment == "history":
+        return View("_history.html", {"runs": history["runs"]}, _history(task, history, chosen))
     view = api.get_task(request).body
-    history = run_api.list_task_runs(request).body
+    month = get_stats(replace(request, query={"days": str(MONTH), "task": task.id})).body
+    tasks = services.registry.tasks()
+    drawn = graph(task.id, {t.id: t.depends_on for t in tasks.values()}, {t.id: t.title for t in tasks.values()})
     data = {
         "task": view,
         "pipeline": _pipeline(visit, task),
         "next_runs": _next_runs(visit, task),
         "runs": history["runs"],
         "next_cursor": history["next_cursor"],
+        "upstream": drawn["upstream"] if drawn else [],
+        "downstream": drawn["downstream"] if drawn else [],
+        "stats": {name: month[name] for name in ("from", "to", "total", "by_day")},
     }
     names = {p.name for p in task.parameters}
     extra = {
@@ -65,13 +81,37 @@ def task_page(
         "loose_errors": {k: v for k, v in errors.items() if k not in names and k not in ("confirm", *EDITABLE)},
         "trouble": trouble.message if trouble else "",
         "nonce": new_run_id(),
-        "bars": chart(history["runs"]),
-        "listed": LISTED,
+        "graph": drawn,
+        "graph_states": _states(services, drawn),
+        "outcomes": outcomes(month["by_day"]),
+        "durations": durations(month["by_day"]),
         "edited": {name: (edited or {}).get(name, _shown(view, name)) for name in EDITABLE},
         "editing": edited is not None,
         "default_time_zone": services.settings.time_zone,
     }
+    extra |= _history(task, history, chosen)
     return View("task.html", data, extra, http_status(trouble) if trouble else 200)
+
+
+def _history(task: CatalogTask, history: dict[str, Any], chosen: dict[str, str]) -> dict[str, Any]:
+    """What `_history.html` draws."""
+    return {
+        "task_id": task.id,
+        "bars": chart(history["runs"]),
+        "listed": LISTED,
+        "more": history["next_cursor"],
+        "chosen": {name: chosen.get(name, "") for name in ("status", "since")},
+        "statuses": (*ACTIVE, *TERMINAL),
+        "periods": period_words(),
+    }
+
+
+def _states(services: Services, drawn: dict[str, Any] | None) -> dict[str, str]:
+    """How the last run of each drawn task ended."""
+    if drawn is None:
+        return {}
+    states = get_task_states(services.table, [box["task_id"] for box in drawn["boxes"]])
+    return {task_id: state.last_status or "" for task_id, state in states.items()}
 
 
 def stop(visit: Visit) -> Reply:
@@ -127,12 +167,16 @@ def _task(visit: Visit) -> CatalogTask:
 
 
 def _pipeline(visit: Visit, task: CatalogTask) -> dict[str, Any]:
-    """Its steps as people read them; of a Python task the function."""
+    """Its steps as people read them, and those at its end; of a Python task the function."""
     pipeline = visit.services.catalog.pipelines.get(task.pipeline)
-    steps = (
-        [{"name": s.name or s.processor, "processor": s.processor, "config": s.config} for s in pipeline.steps] if pipeline else []
-    )
-    return {"name": task.pipeline, "steps": steps}
+    lists = ("steps", "on_success", "on_failure", "always")
+    drawn = {name: [_step(step) for step in getattr(pipeline, name)] if pipeline else [] for name in lists}
+    return {"name": task.pipeline, **drawn}
+
+
+def _step(step: Step) -> dict[str, Any]:
+    written = step.model_dump(mode="json", exclude_defaults=True)
+    return {"name": step.name or step.processor, "config": {}, **written}
 
 
 def _next_runs(visit: Visit, task: CatalogTask) -> list[dict[str, Any]]:

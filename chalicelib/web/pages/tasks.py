@@ -11,15 +11,14 @@ from chalicelib.api.views import task_status, task_view
 from chalicelib.domain.model import CatalogTask
 from chalicelib.domain.timetable import has_schedule
 from chalicelib.engine.services import Services
-from chalicelib.store.listing import active_runs, list_runs
+from chalicelib.store.listing import active_runs
 from chalicelib.store.tasks import TaskState, list_task_states
-from chalicelib.web.bars import STRIP, strip
+from chalicelib.web.bars import strip
 from chalicelib.web.visit import View, Visit
 
 SHOWN = 200  # tasks of one page; a search finds the others
-RECENT = 200  # runs over all tasks that the strips are drawn from: one query and two batches, however many tasks
 FILTERS = ("q", "category", "tag", "status", "trigger")
-TRIGGERS = {"schedule": "Scheduled", "manual": "By hand only"}
+TRIGGERS = {"schedule": "Scheduled", "dependency": "After others", "manual": "By hand only"}
 
 
 @dataclass(frozen=True)
@@ -33,15 +32,15 @@ class Row:
 
 
 def show(visit: Visit) -> View:
-    """JSON: as GET /tasks, filtered by `trigger` too. The fragment `list` is the list alone with its strips; `rows`
-    and the page itself come without, and so at once: the strips cost more than all the rest."""
+    """JSON: as GET /tasks, filtered by `trigger` too. The fragment `list` is the list alone."""
     services = visit.services
     chosen = {k: v for k, v in visit.request.query.items() if k in FILTERS and v}
     rows = _rows(services)
     found = [row for row in rows if _matches(row, chosen)]
     whole = visit.wants_json or "all" in visit.request.query
     now = services.now()
-    shown = [task_view(services, r.task, r.state, r.active, now) for r in (found if whole else found[:SHOWN])]
+    found_rows = found if whole else found[:SHOWN]
+    shown = [task_view(services, r.task, r.state, r.active, now) for r in found_rows]
     data = {"tasks": shown, "next_cursor": None}
     if visit.wants_json:
         return View("tasks.html", data)
@@ -56,7 +55,7 @@ def show(visit: Visit) -> View:
         "tags": sorted({tag for row in rows for tag in row.task.tags}),
         "statuses": STATUSES,
         "triggers": TRIGGERS,
-        "strips": _strips(visit) if visit.fragment == "list" else None,
+        "strips": {r.task.id: strip(r.state.recent) for r in found_rows if r.state.recent},
     }
     return View("_tasks.html" if visit.fragment else "tasks.html", data, extra)
 
@@ -81,8 +80,13 @@ def _matches(row: Row, chosen: dict[str, str]) -> bool:
         and chosen.get("category", task.category) == task.category
         and ("tag" not in chosen or chosen["tag"] in task.tags)
         and chosen.get("status", row.status) == row.status
-        and ("trigger" not in chosen or (chosen["trigger"] == "schedule") == has_schedule(task))
+        and ("trigger" not in chosen or chosen["trigger"] in _triggers(task))
     )
+
+
+def _triggers(task: CatalogTask) -> list[str]:
+    found = [name for name, does in (("schedule", has_schedule(task)), ("dependency", bool(task.depends_on))) if does]
+    return found or ["manual"]
 
 
 def _grouped(tasks: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
@@ -90,14 +94,3 @@ def _grouped(tasks: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]
     for task in tasks:
         groups.setdefault(task["category"], []).append(task)
     return sorted(groups.items(), key=lambda group: (group[0] == "", group[0]))
-
-
-def _strips(visit: Visit) -> dict[str, dict[str, Any]]:
-    """A strip per task, as far as the newest runs reach."""
-    runs, _cursor = list_runs(visit.services.table, limit=RECENT)
-    found: dict[str, list[dict[str, Any]]] = {}
-    for run in runs:
-        mine = found.setdefault(run.task_id, [])
-        if len(mine) < STRIP:
-            mine.append({"status": run.status, "duration_seconds": run.duration})
-    return {task_id: strip(mine) for task_id, mine in found.items()}

@@ -19,7 +19,7 @@ export function relative(milliseconds) {
 }
 
 export function tellTimes(within = document) {
-  for (const time of within.querySelectorAll("time[datetime]")) {
+  for (const time of within.querySelectorAll("time[datetime]:not([data-fixed])")) {
     const instant = Date.parse(time.dateTime);
     const text = relative(instant - Date.now());
     if (time.textContent !== text) time.textContent = text;
@@ -38,6 +38,14 @@ document.addEventListener("htmx:configRequest", (event) => {
   for (const name of Object.keys(parameters)) if (parameters[name] === "") delete parameters[name];
 });
 document.addEventListener("htmx:afterSwap", (event) => tellTimes(event.target));
+
+// A choice that filters the page sends its form.
+document.addEventListener("change", (event) => event.target.matches("[data-submit]") && event.target.form.requestSubmit());
+addEventListener("submit", (event) => {
+  if (event.target.id !== "filters" || event.target.hasAttribute("hx-get")) return;
+  for (const field of event.target.elements) if (field.name && !field.value) field.disabled = true;
+});
+addEventListener("pageshow", () => document.querySelectorAll("#filters :disabled").forEach((field) => (field.disabled = false)));
 
 // ---- theme ----
 const dark = () =>
@@ -111,6 +119,10 @@ const KEYS = {
   "?": () => help.showModal(),
   gt: go("admin/task"),
   gr: go("admin/runs"),
+  gd: go("admin/schedule"),
+  gs: go("admin/stats"),
+  "[": () => document.querySelector("main a[rel=prev]")?.click(),
+  "]": () => document.querySelector("main a[rel=next]")?.click(),
   j: () => step(1),
   k: () => step(-1),
   s: () => document.querySelector("#start input:not([type=hidden]), #start select, #start textarea, #start button")?.focus(),

@@ -3,7 +3,7 @@ import { Terminal } from "./xterm.mjs";
 import { FitAddon } from "./addon-fit.mjs";
 import { SearchAddon } from "./addon-search.mjs";
 
-const KEPT = 20000; // lines that are drawn at a time: more would cost hundreds of MB. Scrolling past them draws others.
+const KEPT = 8000; // lines that are drawn at a time: a hundred thousand would cost hundreds of MB. Scrolling past them draws others.
 const BEFORE = 300; // lines drawn above the one that is wanted
 const THEME = {
   background: "#14161c", foreground: "#d9dce3", cursor: "#14161c", selectionBackground: "#3a4668",

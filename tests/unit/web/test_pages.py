@@ -24,6 +24,8 @@ PATHS: list[tuple[str, dict[str, str]]] = [
     ("/admin/task/{key}", {"key": "copy_files"}),
     ("/admin/task/{key}", {"key": "hostile"}),
     ("/admin/runs", {}),
+    ("/admin/schedule", {}),
+    ("/admin/stats", {}),
 ]
 
 
@@ -39,7 +41,8 @@ def put_run(services: Services, **more: Any) -> RunRecord:
         "started_at": now - 4000,
         "finished_at": now - 1000,
     }
-    runs.put_new_run(services.table, RunRecord(**(values | more)))
+    values |= more
+    runs.put_new_run(services.table, RunRecord(**values))
     ended = {name: to_json(more[name]) for name in ("result", "error") if name in more}
     change = "SET finished_at = :at" + "".join(f", #{name} = :{name}" for name in ended)
     return run_of(services.table.update(run_key(values["id"]), change, at=now - 1000, **ended))
@@ -63,7 +66,7 @@ def test_each_page_has_a_strict_policy_and_nothing_inline(ask: Ask, path: str, p
 def test_each_page_answers_json(ask: Ask, path: str, params: dict[str, str]) -> None:
     reply = ask("GET", path, params, accept="application/json")
     assert reply.headers["Content-Type"] == "application/json"
-    assert json.loads(reply.body).keys() & {"tasks", "task", "runs"}
+    assert json.loads(reply.body).keys() & {"tasks", "task", "runs", "days"}
 
 
 @pytest.mark.parametrize(("prefix", "slash"), [("", ""), ("/api", ""), ("/api", "/"), ("/deep/base/path", "")])
@@ -246,3 +249,25 @@ def _runs(ask: Ask) -> list[dict[str, Any]]:
 def _ids(ask: Ask, **query: str) -> list[str]:
     found = json.loads(ask("GET", "/admin/task", query=query, accept="application/json").body)["tasks"]
     return [task["id"] for task in found]
+
+
+def test_history_of_a_task_is_filtered(ask: Ask, services: Services) -> None:
+    put_run(services, task_id="ask")
+    where = {"key": "ask"}
+    assert ask("GET", "/admin/task/{key}", where, query={"status": "failed", "since": "week"}).body.count("data-row") == 1
+    part = ask("GET", "/admin/task/{key}", where, query={"status": "completed"}, x_fragment="history").body
+    assert "No run fits" in part
+    assert "<html" not in part
+    assert ask("GET", "/admin/task/{key}", where, query={"status": "odd"}).status == 400
+
+
+def test_dependencies_are_drawn_on_both_sides(ask: Ask, services: Services) -> None:
+    for name, before in (("ask", ["copy_files"]), ("hostile", ["ask"])):
+        services.catalog.tasks[name] = services.catalog.tasks[name].model_copy(update={"depends_on": before})
+    body = ask("GET", "/admin/task/{key}", {"key": "ask"}).body
+    assert 'aria-label="1 before it, 1 after it"' in body
+    assert body.count('class="arrow"') == 2
+    assert HOSTILE not in body
+    shown = json.loads(ask("GET", "/admin/task/{key}", {"key": "ask"}, accept="application/json").body)
+    assert (shown["upstream"], shown["downstream"]) == (["copy_files"], ["hostile"])
+    assert set(_ids(ask, trigger="dependency")) == {"ask", "hostile"}
