@@ -112,7 +112,15 @@ def task(
     paused: bool = ...,
     timeout: str | float | None = ...,
     retry_count: int = ...,
+    retry: int | Mapping[str, Any] | None = ...,
+    artifacts: str | Sequence[str] = ...,
     memory: int = ...,
+    ephemeral_storage: int = ...,
+    reserved_concurrency: int | None = ...,
+    environment: Mapping[str, str] = ...,
+    subnet_ids: Sequence[str] = ...,
+    security_group_ids: Sequence[str] = ...,
+    permissions: Sequence[Mapping[str, Any]] = ...,
     danger: str = ...,
     expensive: bool = ...,
     metadata: Mapping[str, Any] = ...,
@@ -124,8 +132,8 @@ def task(function: Function | None = None, /, **options: Any) -> Any:
     """Make a task of a function; its id is the function's name, its parameters are the function's own.
 
     Options are the keys of a task in YAML; `except`, which Python keeps for itself, is `blackouts`. `timeout`, `every` and `spread`
-    are durations (`30m`) or seconds, `memory` MB. The function stays what it is and can be called as before.
-    Wrong options are told when the catalog is compiled, all of them at once.
+    are durations (`30m`) or seconds, `memory` and `ephemeral_storage` MB. The function stays what it is and can be called as
+    before. Wrong options are told when the catalog is compiled, all of them at once.
     """
 
     def register(function: Function) -> Function:

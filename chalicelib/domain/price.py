@@ -17,6 +17,11 @@ READ_UNIT = 0.125 / MILLION  # 4 KB read consistently
 WEBSOCKET_MESSAGE = 1.00 / MILLION  # of up to 32 KB
 WEBSOCKET_MESSAGE_BYTES = 32 * 1024
 
+PLAIN_WRITES, PLAIN_READS = 20, 4  # units of a short run with a little output, as the tests count them
+PLAIN_INVOCATIONS = 2  # of what starts it, and of its own function
+
+SWEEP_READS, SWEEP_SECONDS, SWEEP_MB = 8.0, 0.15, 256  # of a sweep that finds nothing to do
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -47,6 +52,18 @@ def price(usage: Usage) -> float:
         + usage.gb_seconds * LAMBDA_GB_SECOND
         + usage.messages * WEBSOCKET_MESSAGE
     )
+
+
+def usage_of_runs(runs: int, seconds: float, memory_mb: int) -> Usage:
+    """An estimate for so many runs that took so many seconds in all."""
+    return Usage(PLAIN_WRITES * runs, PLAIN_READS * runs, PLAIN_INVOCATIONS * runs, gb_seconds(memory_mb, seconds))
+
+
+def month(runs: int, seconds: float, memory_mb: int) -> float:
+    """US dollars for 30 days: so many scheduled runs of so many seconds each, and the sweep of each minute."""
+    sweeps = 30 * 24 * 60
+    idle = Usage(read_units=SWEEP_READS * sweeps, invocations=sweeps, gb_seconds=sweeps * gb_seconds(SWEEP_MB, SWEEP_SECONDS))
+    return price(idle + usage_of_runs(runs, runs * seconds, memory_mb))
 
 
 def gb_seconds(memory_mb: int, seconds: float) -> float:

@@ -28,8 +28,11 @@ def main() -> int:
     parser.add_argument("--idle", type=float, default=75.0, help="seconds after which an idle worker ends")
     parser.add_argument("--no-reload", action="store_true", help="do not watch the project for changes")
     parser.add_argument("--before-load", help="module:function to run in a fresh process before each load of the app")
+    parser.add_argument("--site", type=Path, action="append", default=[], help="where functions find packages, see options.py")
+    parser.add_argument("--preload", action="append", default=[], metavar="MODULE", help="imported before any function")
     parser.add_argument("--chaos", type=int, nargs="?", const=1, metavar="SEED", help="misfortune on purpose, see chaos.py")
     parser.add_argument("--chaos-rate", type=chaos_rate, action="append", default=[], metavar="NAME=RATE")
+    parser.add_argument("--lambda-limit", type=float, metavar="SECONDS", help="most seconds that a task's function gets")
     args = parser.parse_args()
     options = Options(
         project_dir=args.project,
@@ -43,9 +46,12 @@ def main() -> int:
         idle_seconds=args.idle,
         reload=not args.no_reload,
         before_load=args.before_load,
+        site=tuple(args.site),
+        preload=tuple(args.preload),
         chaos_seed=args.chaos,
         chaos_rates=dict(args.chaos_rate),
     )
+    options.lambda_limit = args.lambda_limit or options.lambda_limit
     try:
         serve(options)
     except StackError as error:

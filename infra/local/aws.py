@@ -12,13 +12,15 @@ from urllib.parse import parse_qs
 from .chaos import Chaos
 from .dynamodb import DynamoDB
 from .files import Files
+from .guard import Guard, form_caller
 from .history import History
 from .lambdaapi import LambdaApi
 from .lambdas import Lambdas
 from .motoservices import MotoServices
 from .options import ACCOUNT, REGION
 from .requestlog import RequestLog
-from .websockets import Connections
+from .secrets import LocalSecrets
+from .websockets import OPERATIONS, Connections
 from .wire import Request, Response
 
 RULE_CHANGES = {"PutRule", "DeleteRule", "PutTargets", "RemoveTargets", "EnableRule", "DisableRule"}
@@ -33,14 +35,18 @@ class Aws:
         lambdas: Lambdas,
         connections: Connections,
         chaos: Chaos,
+        secrets: LocalSecrets,
+        guard: Guard,
     ) -> None:
         self.chaos = chaos
+        self.guard = guard
         self.dynamodb = dynamodb
         self.files = files
         self.history = history
         self.lambdas = lambdas
         self.lambda_api = LambdaApi(lambdas)
         self.connections = connections
+        self.secrets = secrets
         self.services = MotoServices()
         self.log = RequestLog()
         self.topics: list[str] = []
@@ -58,36 +64,50 @@ class Aws:
     def handle(self, request: Request) -> Response | Awaitable[Response]:
         began = time.perf_counter()
         key, service = credential(request)
+        if not key and request.method == "POST":
+            key = form_caller(request.body)
         caller = self.lambdas.callers.get(key, "")
         target = request.headers.get("x-amz-target", "")
+        operation = self._operation(service, request, target)
+        if caller and (denied := self.guard.refusal(caller, service, operation, request)):
+            self.log.add(caller, service, operation, denied.status, time.perf_counter() - began)
+            return denied
         if service == "dynamodb":
-            operation = target.partition(".")[2]
             refusal = self.chaos.refusal(operation, request.body, caller)
             response = refusal or self.dynamodb.handle(operation, request.body)
             if response.status == 200:
                 response = self.chaos.lost_answer(operation, caller) or response
         elif service == "lambda":
-            operation, answer = self.lambda_api.handle(request)
+            _, answer = self.lambda_api.handle(request)
             if not isinstance(answer, Response):
                 return self._awaited(answer, caller, service, operation, began)
             response = answer
         elif service == "execute-api":
             seconds, refusal = self.chaos.post() if caller else (0.0, None)
             if seconds:
-                return self._awaited(self._late_post(seconds, refusal, request), caller, service, "PostToConnection", began)
-            operation, response = ("PostToConnection", refusal) if refusal else self.connections.handle(request)
+                return self._awaited(self._late_post(seconds, refusal, request), caller, service, operation, began)
+            response = refusal or self.connections.handle(request)[1]
         elif service == "s3":
-            operation = f"{request.method} object" if request.path.strip("/").count("/") else f"{request.method} bucket"
             response = self._s3(request)
         else:
-            operation = target.rpartition(".")[2] or _action(request)
             if service == "sns":
                 self._create_topics()
+            if service in ("secretsmanager", "ssm"):
+                self.secrets.load()
             response = self.services.handle(service, request)
             if operation in RULE_CHANGES and response.status == 200:
                 self.history.set("rules", rules())
         self.log.add(caller, service, operation, response.status, time.perf_counter() - began)
         return response
+
+    def _operation(self, service: str, request: Request, target: str) -> str:
+        if service == "lambda":
+            return self.lambda_api.operation(request)
+        if service == "execute-api":
+            return OPERATIONS.get(request.method, request.method)
+        if service == "s3":
+            return f"{request.method} object" if request.path.strip("/").count("/") else f"{request.method} bucket"
+        return target.rpartition(".")[2] or _action(request)
 
     async def _awaited(self, answer: Awaitable[Response], caller: str, service: str, operation: str, began: float) -> Response:
         response = await answer

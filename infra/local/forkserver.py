@@ -122,7 +122,9 @@ class ForkServer(Server):
     `on_death` is called when the first has gone, which nothing survives.
     """
 
-    def __init__(self, project_dir: Path, preload: tuple[str, ...], on_death: Callable[[], None]) -> None:
+    def __init__(
+        self, project_dir: Path, preload: tuple[str, ...], on_death: Callable[[], None], site: tuple[Path, ...] = ()
+    ) -> None:
         self.project_dir = project_dir
         self.code_dir = project_dir  # another folder while the project's own code is broken
         self.template: Template | None = None
@@ -130,8 +132,10 @@ class ForkServer(Server):
         script = Path(__file__).with_name("zygote.py")
         env = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
         env |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+        if site:
+            env["PYTHONPATH"] = os.pathsep.join(map(str, site))
         self.process = subprocess.Popen(
-            [sys.executable, "-P", str(script), str(theirs.fileno()), *preload],
+            [sys.executable, "-P", *(["-S"] if site else []), str(script), str(theirs.fileno()), *preload],
             pass_fds=(theirs.fileno(),),
             stdin=subprocess.DEVNULL,
             env=env,

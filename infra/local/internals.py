@@ -20,7 +20,7 @@ LOOPBACK = ("127.0.0.1", "::1", "")
 
 
 def handle(stack: Stack, request: Request) -> Response:
-    """GET workers, requests, status, connections; chaos; POST tick?time=…, reap, chaos?on=0&kill=0.1."""
+    """GET workers, requests, status, connections, permissions, chaos; POST tick?time=…, reap, chaos?on=0&kill=0.1."""
     if request.client not in LOOPBACK:
         return as_json(403, {"message": "only from this machine"})
     bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
@@ -42,6 +42,8 @@ def handle(stack: Stack, request: Request) -> Response:
                 function = found.name
             listed = query.get("list", "1") not in ("0", "false")
             return as_json(200, stack.aws.log.since(int(query.get("since", 0)), function, listed))
+        case ("GET", "permissions"):
+            return as_json(200, {"used": stack.guard.used(), "refused": sorted(map(list, stack.guard.told))})
         case ("GET", "chaos"):
             return as_json(200, stack.chaos.report())
         case ("POST", "chaos"):

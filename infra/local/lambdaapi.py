@@ -21,6 +21,14 @@ class LambdaApi:
     def __init__(self, lambdas: Lambdas) -> None:
         self.lambdas = lambdas
 
+    def operation(self, request: Request) -> str:
+        """The name of the operation that a request is."""
+        parts = [unquote(part) for part in request.path.strip("/").split("/")]
+        if len(parts) < 2 or parts[1] != "functions":
+            return "Unknown"
+        what = "/".join(parts[3:])
+        return "ListFunctions" if len(parts) == 2 else _OPERATIONS.get((request.method, what), f"{request.method} {what}")
+
     def handle(self, request: Request) -> tuple[str, Response | Any]:
         """(operation name, response or awaitable) for a request to the `lambda` service."""
         parts = [unquote(part) for part in request.path.strip("/").split("/")]
@@ -30,8 +38,7 @@ class LambdaApi:
         if len(parts) == 2:
             listed = [self.configuration(f) for f in self.lambdas.functions.values()]
             return "ListFunctions", as_json(200, {"Functions": listed})
-        what = "/".join(parts[3:])
-        operation = _OPERATIONS.get((request.method, what), f"{request.method} {what}")
+        operation = self.operation(request)
         function = self.lambdas.resolve(parts[2])
         if function is None:
             name = parts[2] if ":function:" in parts[2] else arn(parts[2])

@@ -106,17 +106,20 @@ class Manifest:
     binary_types: frozenset[str]
 
     @classmethod
-    def read(cls, described: dict[str, Any], config: Path, prefix: str, stage: str) -> Manifest:
-        """From `describe`'s result and the project's .chalice/config.json (which may not exist)."""
+    def read(cls, described: dict[str, Any], config: Path, prefix: str, stage: str, task_limit: float | None = None) -> Manifest:
+        """From `describe`'s result and .chalice/config.json (which may not exist). `task_limit`: most seconds of a task."""
         settings = ChaliceConfig(config, stage)
         functions = {}
         for entry in described["functions"]:
             name = prefix + entry["name"]
+            timeout = float(settings.get(entry["name"], "lambda_timeout", DEFAULT_TIMEOUT))
+            if task_limit is not None and entry["name"].startswith("task_"):
+                timeout = min(timeout, task_limit)
             functions[name] = Function(
                 name,
                 entry["name"],
                 entry["handler"],
-                timeout=float(settings.get(entry["name"], "lambda_timeout", DEFAULT_TIMEOUT)),
+                timeout=timeout,
                 memory=int(settings.get(entry["name"], "lambda_memory_size", DEFAULT_MEMORY)),
                 env={k: str(v) for k, v in settings.env(entry["name"]).items()},
             )
@@ -147,7 +150,8 @@ class ChaliceConfig:
         return next((layer[key] for layer in self._layers(function) if key in layer), default)
 
     def env(self, function: str) -> dict[str, Any]:
+        """The function's variables, without those that say where a deployed stage has its table and doors."""
         merged: dict[str, Any] = {}
         for layer in reversed(self._layers(function)):
             merged.update(layer.get("environment_variables", {}))
-        return merged
+        return {name: value for name, value in merged.items() if not name.startswith("NIGHTSHIFT_")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,16 @@ class StackError(Exception):
     """The stack cannot start or load the project; the message is one readable line (or a traceback for an app error)."""
 
 
+def _seconds(text: str | None) -> float | None:
+    try:
+        seconds = float(text) if text else None
+    except ValueError:
+        seconds = 0.0
+    if seconds is not None and not seconds >= 1:
+        raise StackError(f"NIGHTSHIFT_LAMBDA_LIMIT is {text!r}: give seconds, at least 1")
+    return seconds
+
+
 @dataclass
 class Options:
     """Every knob of the stack.
@@ -23,6 +34,10 @@ class Options:
     `module:function`, which is called in a fresh process where the project can be imported anew each time.
     An exception from it is printed and the code loaded before goes on serving.
     `on_ready(url)` is called once, when requests are answered.
+    `lambda_limit` (or the variable NIGHTSHIFT_LAMBDA_LIMIT) is the most seconds that a task's function gets, instead of Lambda's
+    900: a run that takes longer goes on in another invocation.
+    `site` are the folders that functions import third-party packages from, instead of this interpreter's own: a layer, unpacked.
+    `preload` are modules that every function's process has imported.
     `chaos_seed` turns misfortune on (chaos.py), `chaos_rates` changes how much of which.
     """
 
@@ -39,11 +54,13 @@ class Options:
     drain_seconds: float = 10.0
     keep_warm: tuple[str, ...] = ("api",)
     preload: tuple[str, ...] = ()
+    site: tuple[Path, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     before_load: Callable[[], object] | str | None = None
     on_ready: Callable[[str], object] | None = None
     chaos_seed: int | None = None
     chaos_rates: Mapping[str, float] = field(default_factory=dict)
+    lambda_limit: float | None = field(default_factory=lambda: _seconds(os.environ.get("NIGHTSHIFT_LAMBDA_LIMIT")))
 
     def __post_init__(self) -> None:
         self.project_dir = self.project_dir.resolve()

@@ -17,7 +17,9 @@ from .console import Console
 from .forkserver import ForkServer
 from .manifest import Manifest
 from .options import Options, StackError
+from .policies import read_policies
 from .reload import keep_copy
+from .secrets import LocalSecrets, secrets_file
 from .web import Web
 from .wire import HttpProtocol, Request
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from .dynamodb import DynamoDB
     from .files import Files
     from .gateway import Gateway
+    from .guard import Guard
     from .history import History
     from .lambdas import Lambdas
     from .websockets import Connections
@@ -50,6 +53,7 @@ class Stack:
     lambdas: Lambdas
     connections: Connections
     gateway: Gateway
+    guard: Guard
     clock: Clock
     forks: ForkServer
     console: Console
@@ -69,7 +73,7 @@ class Stack:
         options.prepare()
         listener = self._bind()
         self.console = Console(options.data / "logs")
-        self.forks = ForkServer(options.project_dir, options.preload, self._fork_server_died)
+        self.forks = ForkServer(options.project_dir, options.preload, self._fork_server_died, options.site)
         try:
             self._build()
             await self._load(first=True)
@@ -107,6 +111,7 @@ class Stack:
         from .dynamodb import DynamoDB
         from .files import Files
         from .gateway import Gateway
+        from .guard import Guard
         from .history import History
         from .lambdas import Lambdas
         from .template import Template, provision
@@ -120,12 +125,14 @@ class Stack:
         self.chaos = Chaos(options.chaos_seed, options.chaos_rates, self.console.say, options.data / "logs" / "chaos.log")
         self.lambdas = Lambdas(options, self.forks, self.history, self.console, self.chaos)
         self.connections = Connections(self.lambdas, self.console)
-        self.aws = Aws(self.dynamodb, self.files, self.history, self.lambdas, self.connections, self.chaos)
+        secrets = LocalSecrets(secrets_file(options.project_dir), self.console.complain)
+        self.guard = Guard(self.console.complain)
+        self.aws = Aws(self.dynamodb, self.files, self.history, self.lambdas, self.connections, self.chaos, secrets, self.guard)
         self.gateway = Gateway(self.lambdas)
         self.clock = Clock(self.lambdas, self.console)
         if self.chaos.on:
             self.console.say(f"chaos: on, seed {self.chaos.seed}; /_stack/chaos counts what is done")
-        template = Template(options.template, {"Stage": options.stage})
+        template = Template(options.template, {"Stage": options.stage, "BucketName": f"nightshift-{options.stage}-files"})
         topics = provision(template, self.dynamodb, self.files)
         for table in self.dynamodb.tables.values():
             self.history.load(table)
@@ -144,7 +151,8 @@ class Stack:
             env = self.lambdas.environment(_LOADER)
             described = await self.forks.call("manifest", env, self.console.say)
             config = self.options.project_dir / ".chalice" / "config.json"
-            manifest = Manifest.read(described, config, self.options.prefix, self.options.stage)
+            manifest = Manifest.read(described, config, self.options.prefix, self.options.stage, self.options.lambda_limit)
+            policies = read_policies(config, [f.short for f in manifest.functions.values()], self.options.stage)
         except (StackError, ValueError, KeyError) as error:
             self.load_error = str(error)
             self.forks.code_dir = self.good_code or self.options.project_dir
@@ -154,8 +162,10 @@ class Stack:
         self.load_error = None
         self.good_code = keep_copy(self.options.project_dir, self.options.data / "good")
         self.gateway.manifest = self.connections.manifest = self.clock.manifest = manifest
+        self.guard.load({self.options.prefix + short: policy for short, policy in policies.items()})
         self.lambdas.load(manifest.functions)
-        self.lambdas.share(described["modules"])
+        if not self.options.site:  # else each process imports for itself, as on Lambda
+            self.lambdas.share(described["modules"])
         if not first:
             self.lambdas.settle(self.clock.fire_schedules())
             self.console.say(f"reloaded in {time.perf_counter() - began:.2f} s")

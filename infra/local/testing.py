@@ -158,6 +158,10 @@ class LocalStack:
         """{"marker", "total", "counts": {"dynamodb.GetItem": n}, "requests": [{"function", "service", …}]}"""
         return self.ask(f"requests?since={since}" + (f"&function={function}" if function else ""))
 
+    def permissions(self) -> dict[str, Any]:
+        """{"used": {policy: [[action, resource pattern], …]}, "refused": [[function, action, resource], …]} so far."""
+        return self.ask("permissions")
+
     def tick(self, minute: str) -> int:
         """Let the clock fire what is due at the minute (ISO 8601, UTC); how many events went out."""
         return self.ask(f"tick?time={minute}", "POST")["fired"]

@@ -30,6 +30,7 @@ BASE = "/_connections"
 RUN_PATH = "/ws/task/"
 MAX_MESSAGE = 128 * 1024
 MAX_WAITING = 1000
+OPERATIONS = {"POST": "PostToConnection", "GET": "GetConnection", "DELETE": "DeleteConnection"}
 STAGE = "api"
 
 
@@ -212,9 +213,7 @@ class Connections:
 
     def handle(self, request: Request) -> tuple[str, Response]:
         """(operation, response) for POST, GET, DELETE {BASE}/@connections/{id}."""
-        operation = {"POST": "PostToConnection", "GET": "GetConnection", "DELETE": "DeleteConnection"}.get(
-            request.method, request.method
-        )
+        operation = OPERATIONS.get(request.method, request.method)
         _, _, name = request.path.partition("/@connections/")
         connection = self.connections.get(unquote(name))
         if connection is None:

@@ -1,0 +1,1 @@
+"""Tasks that do what few runs do, and what none may."""
