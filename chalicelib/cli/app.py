@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from chalicelib.cli import catalog, local, runs, schedule, tasks
+from chalicelib.cli import catalog, deploy, local, runs, schedule, stats, tasks, token, trial
 from chalicelib.cli.command import Command, Group
 
 app = typer.Typer(
@@ -40,9 +40,15 @@ for command in (
     tasks.stop,
     runs.runs,
     runs.logs,
+    stats.stats,
     schedule.simulate,
+    trial.run,
     catalog.validate,
     catalog.compile,
+    token.token,
+    deploy.provision,
+    deploy.deploy,
+    deploy.destroy,
 ):
     app.command(cls=Command)(command)
 app.command("next", cls=Command)(schedule.next_fires)

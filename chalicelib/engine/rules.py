@@ -24,13 +24,16 @@ class CadenceRules:
         for name in sorted(there.keys() - names.keys()):
             events.remove_targets(Rule=name, Ids=["dispatcher"])
             events.delete_rule(Name=name)
-        missing = [n for n, e in names.items() if there.get(n, {}).get("ScheduleExpression") != e]
-        if not missing:
+        if not names:
             return
-        arn = self._dispatcher_arn(names)
-        for name in missing:
-            events.put_rule(Name=name, ScheduleExpression=names[name], State="ENABLED", Description="Wakes the dispatcher")
-            events.put_targets(Rule=name, Targets=[{"Id": "dispatcher", "Arn": arn}])
+        arn = self._dispatcher_arn()  # also when no rule is new: a dispatcher that was deployed anew lets nobody in
+        for name, expression in names.items():
+            if not _is(there.get(name, {}), expression):
+                # Enabled when it has its target: one that a crash left without is seen, and made again.
+                rule = {"Name": name, "ScheduleExpression": expression, "Description": "Wakes the dispatcher"}
+                events.put_rule(**rule, State="DISABLED")
+                events.put_targets(Rule=name, Targets=[{"Id": "dispatcher", "Arn": arn}])
+                events.put_rule(**rule, State="ENABLED")
 
     def _rules(self, events: Any) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
@@ -42,7 +45,7 @@ class CadenceRules:
                 return found
             token = {"NextToken": answer["NextToken"]}
 
-    def _dispatcher_arn(self, names: dict[str, str]) -> str:
+    def _dispatcher_arn(self) -> str:
         """The dispatcher's ARN; and the rules may invoke it."""
         functions = self.clients("lambda")
         name = f"{self.prefix}dispatcher"
@@ -57,3 +60,7 @@ class CadenceRules:
                 SourceArn=source,
             )
         return arn
+
+
+def _is(rule: dict[str, Any], expression: str) -> bool:
+    return rule.get("ScheduleExpression") == expression and rule.get("State") == "ENABLED"
