@@ -117,10 +117,23 @@ class Settings:
     api_url: str = ""
     websocket_url: str = ""
     connections_endpoint: str = ""
+    topic_arn: str = ""
+    dead_letters_arn: str = ""
     token: str = field(default="", repr=False)
 
 
-_WIRING = ("stage", "table", "bucket", "function_prefix", "api_url", "websocket_url", "connections_endpoint", "token")
+_WIRING = (
+    "stage",
+    "table",
+    "bucket",
+    "function_prefix",
+    "api_url",
+    "websocket_url",
+    "connections_endpoint",
+    "topic_arn",
+    "dead_letters_arn",
+    "token",
+)
 
 
 def load_settings(block: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None) -> Settings:

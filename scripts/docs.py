@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "docs" / "architecture.md", *sorted((ROOT / "docs" / "reference").glob("*.md"))]
+PAGES = [ROOT / "docs" / "architecture.md", ROOT / "docs" / "deploy.md", *sorted((ROOT / "docs" / "reference").glob("*.md"))]
 PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 sys.path.insert(0, str(ROOT))
@@ -110,6 +110,32 @@ def window() -> str:
     return fields_table(Window.model_json_schema(by_alias=True))
 
 
+def pipeline() -> str:
+    """The keys of a pipeline."""
+    from chalicelib.domain.model import Pipeline
+
+    schema = Pipeline.model_json_schema(by_alias=True)
+    schema["properties"] = {"processors" if key == "steps" else key: field for key, field in schema["properties"].items()}
+    schema["required"] = ["name", "processors"]
+    return fields_table(schema)
+
+
+def step() -> str:
+    """What may stand beside a step's processor."""
+    from chalicelib.catalog.pipelines import STEP_KEYWORDS
+    from chalicelib.domain.model import Step
+
+    schema = Step.model_json_schema(by_alias=True)
+    return fields_table({**schema, "properties": {key: schema["properties"][key] for key in STEP_KEYWORDS}, "required": []})
+
+
+def retry() -> str:
+    """The keys of a retry policy."""
+    from chalicelib.domain.retry import RetryPolicy
+
+    return fields_table(RetryPolicy.model_json_schema(by_alias=True))
+
+
 def changeable() -> str:
     """What PATCH may change."""
     from chalicelib.engine.registry import CHANGEABLE
@@ -128,7 +154,7 @@ def processors() -> str:
         if not info.module.startswith("chalicelib.processors."):
             continue
         cls = getattr(import_module(info.module), info.qualname)
-        says = " ".join((cls.__call__.__doc__ or "").split())
+        says = " ".join((getattr(cls, "control", cls.__call__).__doc__ or "").split())
         parts += [f"### `{info.name}`", "", re.sub(r"[ \t]+", " ", info.description.strip()), ""]
         parts += [fields_table(info.config_schema), *([escape(says), ""] if says else [])]
     return "\n".join(parts).rstrip() + "\n"
@@ -159,6 +185,20 @@ def layout() -> str:
     from chalicelib import store
 
     return "".join(line + "\n" for line in (store.__doc__ or "").splitlines() if line.startswith("|"))
+
+
+def monthly() -> str:
+    """What a month costs, by how many runs it has."""
+    from chalicelib.domain.price import month
+
+    head = ["", "1 run", "1,000 runs", "1,000,000 runs"]
+    kinds = (("0.2 s with 512 MB", 0.2, 512), ("10 s with 512 MB", 10.0, 512), ("5 min with 1,024 MB", 300.0, 1024))
+    rows = [[text, *(dollars(month(count, seconds, memory)) for count in (1, 1_000, 1_000_000))] for text, seconds, memory in kinds]
+    return f"A month without any run: {dollars(month(0, 0, 0))}, for the sweep of each minute.\n\n" + table(head, rows)
+
+
+def dollars(amount: float) -> str:
+    return f"${amount:,.0f}" if amount >= 100 else f"${amount:.2f}"
 
 
 def option_row(option: Any) -> list[str]:
@@ -204,12 +244,17 @@ def type_of(field: dict[str, Any], defs: dict[str, Any]) -> str:
         return "duration" if "examples" in field else " or ".join(kind)
     if kind == "array":
         return f"list of {type_of(field.get('items', {}), defs)}"
-    words = {"string": "text", "integer": "whole number", "object": field.get("title", "mapping").lower()}
+    words = {"string": "text", "integer": "whole number", "object": spaced(field.get("title", "mapping"))}
     bounds = [f"at least {field['minimum']:g}"] if "minimum" in field else []
     bounds += [f"more than {field['exclusiveMinimum']:g}"] if "exclusiveMinimum" in field else []
     bounds += [f"at most {field['maximum']:g}"] if "maximum" in field else []
     word = words.get(kind, kind) if kind != "object" or "properties" in field else "mapping"
     return f"{word}, {' and '.join(bounds)}" if bounds else word
+
+
+def spaced(title: Any) -> str:
+    """`RetryPolicy` as `retry policy`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", str(title)).lower()
 
 
 def shown_default(default: Any) -> str:
@@ -240,7 +285,10 @@ def first_line(text: str | None) -> str:
 
 PARTS: dict[str, Callable[[], str]] = {
     part.__name__: part
-    for part in (settings, routes, pages, schemas, errors, task, parameter, window, changeable, processors, commands, layout)
+    for part in (
+        *(settings, routes, pages, schemas, errors, task, parameter, window, pipeline, step, retry, changeable),
+        *(processors, commands, layout, monthly),
+    )
 }
 
 

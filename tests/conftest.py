@@ -21,7 +21,7 @@ os.environ |= {
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
 }
 
-pytest_plugins = ["tests.support.dynamodb_local", "tests.support.tables"]
+pytest_plugins = ["tests.support.dynamodb_local", "tests.support.postgres", "tests.support.tables"]
 
 # The same examples in every run, and no deadline: a busy machine is not a bug.
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)

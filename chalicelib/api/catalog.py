@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from chalicelib.api.http import Reply, Request
+from chalicelib.domain.model import Step
+
+ENDINGS = ("on_success", "on_failure", "always")
 
 
 def list_pipelines(request: Request) -> Reply:
@@ -10,10 +15,18 @@ def list_pipelines(request: Request) -> Reply:
     tasks = request.services.registry.tasks().values()
     found = []
     for pipeline in request.services.catalog.pipelines.values():
-        steps = [{"name": s.name or s.processor, "processor": s.processor, "config": s.config} for s in pipeline.steps]
+        steps = [_shown(step) for step in pipeline.steps]
+        endings = {key: [_shown(step) for step in getattr(pipeline, key)] for key in ENDINGS if getattr(pipeline, key)}
         users = [t.id for t in tasks if t.pipeline == pipeline.name]
-        found.append({"name": pipeline.name, "description": pipeline.description, "steps": steps, "tasks": users})
+        found.append({"name": pipeline.name, "description": pipeline.description, "steps": steps, **endings, "tasks": users})
     return Reply({"pipelines": found, "next_cursor": None})
+
+
+def _shown(step: Step) -> dict[str, Any]:
+    """Name, processor, configuration, and those keywords that say something."""
+    return {"name": step.name or step.processor, "processor": step.processor, "config": step.config} | step.model_dump(
+        exclude_defaults=True, exclude={"name", "processor", "config"}
+    )
 
 
 def list_processors(request: Request) -> Reply:

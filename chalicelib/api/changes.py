@@ -7,12 +7,14 @@ from typing import Any
 from chalicelib.api.http import Reply, Request
 from chalicelib.api.tasks import task_reply
 from chalicelib.domain.errors import ConflictError, FieldError, InvalidArgumentsError
-from chalicelib.domain.model import Task
+from chalicelib.domain.model import FUNCTION_KEYS, Task
+from chalicelib.domain.retry import changed
 from chalicelib.engine.registry import CHANGEABLE
 from chalicelib.engine.timetable import plan_task
 from chalicelib.store.sync import want_sync
 
-WRITABLE = {field.alias or name for name, field in Task.model_fields.items()} - {"id", "memory"}
+WRITABLE = {field.alias or name for name, field in Task.model_fields.items()} - {"id"} - FUNCTION_KEYS
+RETRY = frozenset({"retry", "retry_count"})  # the count of the one is the other
 
 
 def put_task(request: Request) -> Reply:
@@ -38,14 +40,15 @@ def patch_task(request: Request) -> Reply:
     task = services.registry.task(task_id)
     body = request.body(set(CHANGEABLE))
     whole = _as_json(task, exclude_defaults=True, exclude={"function", "modules", "source"})
-    wanted = {k: v for k, v in (whole | body).items() if v is not None}
+    wanted = {k: v for k, v in changed(whole, body).items() if v is not None}
     checked = _checked(request, wanted)
     before = services.registry.changes_of(task_id)
     if "task" in before:
         _change(request, {"task": _as_json(checked, exclude_defaults=True)})
     else:
         values = _as_json(checked)
-        _change(request, {"set": before.get("set", {}) | {k: values[k] for k in body}})
+        names = {*body, *(RETRY if not RETRY.isdisjoint(body) else ())}
+        _change(request, {"set": before.get("set", {}) | {k: values[k] for k in sorted(names)}})
     return task_reply(request, task_id)
 
 
@@ -70,6 +73,7 @@ def _change(request: Request, change: dict[str, Any] | None) -> None:
 
 def _checked(request: Request, raw: dict[str, Any]) -> Task:
     from chalicelib.catalog.checks import check_task
+    from chalicelib.catalog.references import unknown_arguments
     from chalicelib.catalog.relations import check_relations
 
     services = request.services
@@ -77,6 +81,7 @@ def _checked(request: Request, raw: dict[str, Any]) -> Task:
     if task is not None and not faults:
         settings = services.settings
         faults = check_relations(task, services.registry.tasks(), settings.pools, settings.max_concurrent_tasks)
+        faults += unknown_arguments(services.catalog.pipelines[task.pipeline], task)
     if task is None or faults:
         errors = [FieldError(".".join(str(p) for p in f.path) or "body", _says(f.message, f.hint)) for f in faults]
         raise InvalidArgumentsError("the task is not right: " + "; ".join(f"{e.field} {e.message}" for e in errors), errors)

@@ -28,7 +28,7 @@ def validate(
     try:
         catalog = compile_catalog(_project(path), write=False).catalog
     except DefinitionErrors as errors:
-        _print_problems(errors.problems, out)
+        print_problems(errors.problems, out)
         raise typer.Exit(1) from None
     if out.as_json:
         out.document({"tasks": len(catalog.tasks), "pipelines": len(catalog.pipelines), "problems": []})
@@ -40,7 +40,7 @@ def compile(
     ctx: typer.Context,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail when the files are stale.")] = False,
 ) -> None:
-    """Write chalicelib/catalog.json and .chalice/config.json from the definitions."""
+    """Write chalicelib/catalog.json, .chalice/config.json and the policies beside it from the definitions."""
     from chalicelib.catalog.compile import compile_catalog
     from chalicelib.domain.errors import DefinitionErrors
 
@@ -48,7 +48,7 @@ def compile(
     try:
         report = compile_catalog(project, write=not check)
     except DefinitionErrors as errors:
-        _print_problems(errors.problems, out)
+        print_problems(errors.problems, out)
         raise typer.Exit(1) from None
     changed = [str(path.relative_to(project)) for path in report.changed]
     if out.as_json:
@@ -67,7 +67,7 @@ def _project(path: Path | None) -> Path:
     return find_project(path)
 
 
-def _print_problems(problems: Sequence[Problem], out: Output) -> None:
+def print_problems(problems: Sequence[Problem], out: Output) -> None:
     """`file:line: key: message (hint)` for each, ready to be clicked in an editor's terminal, and how many."""
     if out.as_json:
         out.document({"problems": [asdict(problem) for problem in problems]})

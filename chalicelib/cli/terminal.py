@@ -78,7 +78,7 @@ def follow_run(client: Client, run_id: str, output: Output, *, after: int = 0, t
                 status = _end(event) or status
             return _exit_code(client, run_id, status)
         run = client.get_run(run_id)
-        with _bar(output, run) as bar:
+        with live_bar(output, run) as bar:
             for event in events:
                 print_event(event, output, timestamps=timestamps)
                 bar.show(event)
@@ -121,7 +121,7 @@ def print_event(event: Event, output: Output, *, timestamps: bool = False) -> No
 
 
 @contextmanager
-def _bar(output: Output, run: Mapping[str, Any]) -> Iterator[Bar]:
+def live_bar(output: Output, run: Mapping[str, Any]) -> Iterator[Bar]:
     """A live bar on a terminal that can draw one; while it lives, lines are printed above it."""
     if not output.console.is_terminal or output.console.is_dumb_terminal:
         yield NoBar()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
 from chalicelib.client.errors import InvalidAnswer
 from chalicelib.client.follow import follow
 from chalicelib.client.session import find_session
-from chalicelib.client.transport import Response, Transport
+from chalicelib.client.transport import TIMEOUT, Response, Transport
 from chalicelib.domain.run import Event
 
 PAGE = 100
@@ -113,6 +114,23 @@ class Client:
         response = self._http.request("GET", _path("run", run_id, "result"), query={"format": format})
         return response.json() if format == "json" else response.body.decode()
 
+    def artifacts(self, run_id: str) -> list[JSON]:
+        """The files that a run keeps: `{name, path, bytes, content_type, sha256, url}` each."""
+        return list(self._pages(_path("run", run_id, "artifacts"), "artifacts", {}))
+
+    def download(self, run_id: str, name: str, to: Path | str) -> Path:
+        """Save one of them to a file, or into a folder under its name; where it is. It is there whole or not at all."""
+        import shutil
+        from urllib.request import urlopen
+
+        link = self._object(self._http.request("GET", _path("run", run_id, "artifacts", name)))["url"]
+        target = Path(to) / name if Path(to).is_dir() else Path(to)
+        partial = target.with_name(f".{target.name}.part")
+        # The link carries its own leave, and goes to the bucket: no token along with it.
+        with urlopen(link, timeout=TIMEOUT) as answer, partial.open("wb") as file:
+            shutil.copyfileobj(answer, file)
+        return partial.replace(target)
+
     def follow(self, run_id: str, after: int = 0) -> Iterator[Event]:
         """The run's events from `after` on, live, each once and in order, ending with `done`. Starts nothing."""
         return follow(self, run_id, after)
@@ -123,6 +141,11 @@ class Client:
         """Fires to come and their conflicts."""
         query = {"days": str(days), "task": task}
         return self._object(self._http.request("GET", "/schedule", query={k: v for k, v in query.items() if v is not None}))
+
+    def stats(self, days: int = 7, task: str | None = None) -> JSON:
+        """Finished runs by day and by task: outcomes, durations, cost; and the slots in use."""
+        query = {"days": str(days), "task": task}
+        return self._object(self._http.request("GET", "/stats", query={k: v for k, v in query.items() if v is not None}))
 
     def processors(self) -> list[JSON]:
         """Every kind of step, with the JSON Schema of its configuration."""

@@ -14,7 +14,7 @@ One table, its keys by what is stored:
 | `TIMETABLE` | task | when it is due next; in the index by_due, as are runs that were asked for at an instant |
 | `FIRES#{task}` | instant | the ledger: what became of a fire |
 | `RATE#{name}` | window | starts within a window |
-| `SYNC` | what | which catalog the timetable and the rules were made from |
+| `SYNC` | what | which catalog the functions' settings, the timetable and the rules were made from; which code is deployed |
 | `STATS#{day}` | task | a task's day |
 | `KEY#{task}` | Idempotency-Key | the run that a start with this key made |
 | `TOKEN` | sha-256 | a login token |

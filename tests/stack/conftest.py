@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from infra.local.testing import LocalStack
+from tests.support.calls import RecordedStack
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN = Path(__file__).parent / "project"
@@ -36,7 +37,7 @@ def make_stack(project: Path, data: Path, hook: str = "hooks:compile_project", *
     """A stack on a project, not started yet. `env` as for LocalStack."""
     env = {"NIGHTSHIFT_CATALOG": str(project / "catalog.json")} | more.pop("env", {})
     template = ROOT / "infra" / "resources.yaml"
-    return LocalStack(project, data_dir=data, template=template, before_load=hook, env=env, **more)
+    return RecordedStack(project, data_dir=data, template=template, before_load=hook, env=env, **more)
 
 
 class Door:
@@ -181,3 +182,12 @@ def outlasted(request: pytest.FixtureRequest) -> Callable[[], httpx.Response] | 
         return answers[0]
 
     return answer
+
+
+@pytest.fixture(scope="session", autouse=True)
+def long_runs(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Runs that outlive their Lambdas, begun before all else because they take so long: their ids by task."""
+    if not any("test_legs" in item.nodeid for item in request.session.items):
+        return {}
+    door: Door = request.getfixturevalue("door")
+    return {task: door.start(task)["run_id"] for task in ("relay", "unbroken")}

@@ -246,7 +246,7 @@ def test_colours_of_lines_are_left_out_of_pipes(server: FakeServer):
         (["tasks", "--token", "wrong"], 1, "error: the token is unknown; give the token with --token or"),
         (["tasks", "--nonsense"], 2, "error: No such option: --nonsense; see nightshift tasks --help\n"),
         (["start"], 2, "error: Missing argument 'TASK'; see nightshift start --help\n"),
-        (["strat"], 2, "error: No such command 'strat'. Did you mean 'start'?; see nightshift --help\n"),
+        (["simulte"], 2, "error: No such command 'simulte'. Did you mean 'simulate'?; see nightshift --help\n"),
         (["start", "backup", "--args-file", "none"], 1, "error: No such file or directory: none\n"),
     ],
 )

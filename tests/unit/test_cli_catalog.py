@@ -94,7 +94,9 @@ def test_a_project_elsewhere_can_be_named(project: Path):
 def test_compile_writes_once_and_check_notices_a_change(project: Path):
     assert nightshift(project, "compile", "--check").returncode == 1
     written = nightshift(project, "compile")
-    assert written.stdout.splitlines() == ["wrote chalicelib/catalog.json", "wrote .chalice/config.json"]
+    catalog, config, *policies = written.stdout.splitlines()
+    assert [catalog, config] == ["wrote chalicelib/catalog.json", "wrote .chalice/config.json"]
+    assert "wrote .chalice/policies/dev/task.json" in policies
     assert nightshift(project, "compile").stdout == "1 task: nothing has changed\n"
     assert nightshift(project, "compile", "--check").returncode == 0
     source = project / "chalicelib" / "tasks" / "greeting.yaml"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.domain.price import MILLION, Usage, gb_seconds, messages_of, price
+from chalicelib.domain.price import MILLION, Usage, gb_seconds, messages_of, month, price, usage_of_runs
 
 
 def test_each_kind_has_its_list_price() -> None:
@@ -28,3 +28,10 @@ def test_lambda_bills_the_started_millisecond() -> None:
 @pytest.mark.parametrize(("size", "messages"), [(0, 1), (1, 1), (32_768, 1), (32_769, 2), (100_000, 4)])
 def test_a_message_is_billed_by_32_kb(size: int, messages: int) -> None:
     assert messages_of(size) == messages
+
+
+def test_a_month_is_its_runs_and_the_sweeps() -> None:
+    nothing, one, million = (month(runs, 0.2, 512) for runs in (0, 1, MILLION))
+    assert 0.01 < nothing < 0.20
+    assert one - nothing == pytest.approx((million - nothing) / MILLION)
+    assert million == pytest.approx(nothing + price(usage_of_runs(MILLION, 0.2 * MILLION, 512)))

@@ -1,11 +1,11 @@
-"""Runs before the stack loads the app: compiles these tasks, and gives one function a limit that a test can await."""
+"""Runs before the stack loads the app: compiles these tasks, and gives some functions limits that a test can await."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-STUCK_SECONDS = 8
+SECONDS = {"task_stuck": 8, "task_relay": 4, "task_unbroken": 4}
 
 
 def compile_project() -> None:
@@ -15,5 +15,7 @@ def compile_project() -> None:
     path = Path.cwd() / ".chalice" / "config.json"
     config = json.loads(path.read_text())
     for stage in config["stages"].values():
-        stage["lambda_functions"]["task_stuck"]["lambda_timeout"] = STUCK_SECONDS
+        for name, seconds in SECONDS.items():
+            if name in stage["lambda_functions"]:
+                stage["lambda_functions"][name]["lambda_timeout"] = seconds
     path.write_text(json.dumps(config))

@@ -55,6 +55,8 @@ class Engine:
         self.settings = {"max_concurrent_tasks": 10} | settings
         self.table = table
         self.tasks: dict[str, CatalogTask] = {}
+        self.s3: Callable[[], Any] = lambda: None
+        self.sleep: Callable[[float], None] = lambda seconds: None
         self.services = self.make()
 
     def make(self) -> Services:
@@ -65,7 +67,7 @@ class Engine:
             processors={"behave": ProcessorInfo(name="behave", module=module, qualname="Behave")},
         )
         settings = Settings(**self.settings)
-        return Services(self.table, catalog, settings, self.aws, self.aws.post, lambda: None)
+        return Services(self.table, catalog, settings, self.aws, self.aws.post, self.s3, sleep=self.sleep)
 
     def task(self, task_id: str, behaviour: Callable[[Any], Any], **values: Any) -> str:
         BEHAVIOURS[task_id] = behaviour
@@ -79,7 +81,7 @@ class Engine:
     def hand(self, seconds_left: float = 60) -> str:
         """Lambda hands a message to its function; the run's id."""
         message = self.aws.inbox.pop(0)
-        runner.run_task(self.services, message["run_id"], message["attempt"], seconds_left)
+        runner.run_task(self.services, message["run_id"], message["attempt"], seconds_left, message.get("leg", 1))
         return str(message["run_id"])
 
     def deliver(self, seconds_left: float = 60) -> RunRecord:
@@ -122,4 +124,21 @@ def both(table: Any) -> Engine:
 @pytest.fixture
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Backoffs of milliseconds."""
-    monkeypatch.setattr(runner, "BACKOFF_BASE", 0.01)
+    monkeypatch.setattr(runner, "delay", lambda policy, failures: 0.01)
+
+
+@pytest.fixture
+def bucket(engine: Engine) -> Any:
+    """The engine's bucket, on moto; a client of it."""
+    import boto3
+
+    client = boto3.client("s3")
+    client.create_bucket(Bucket=engine.services.settings.bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    engine.s3 = lambda: client
+    engine.services = engine.make()
+    return client
+
+
+def keys_of(bucket: Any, prefix: str = "") -> list[str]:
+    """What lies in it."""
+    return [o["Key"] for o in bucket.list_objects_v2(Bucket="nightshift-dev-files", Prefix=prefix).get("Contents", [])]

@@ -6,13 +6,14 @@ From its start to its end, without the request to the API that asked for it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from chalicelib.domain.price import MILLION, Usage, gb_seconds, messages_of, price
 from chalicelib.engine import starter
+from chalicelib.engine.legs import LegClock
 from chalicelib.store import runs
 from chalicelib.store.table import Table
 from tests.unit.engine.conftest import Engine
@@ -174,6 +175,27 @@ def test_a_retry_costs_two_or_three_requests(counted: Counted) -> None:
     found = counted.count(one)
     tell("one retry", found)
     assert found[0] <= 14
+    assert found[1].write_units <= 32
+
+
+def test_each_further_leg_costs_a_few_requests(counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LegClock, "is_due", lambda self, next_step: True)
+    engine = counted.engine
+
+    def in_two(run: Any) -> Iterator[int]:
+        if run.checkpoint is None:
+            yield 1
+
+    engine.task("long", in_two)
+
+    def one() -> None:
+        engine.start("long")
+        engine.hand()
+        engine.hand()
+
+    found = counted.count(one)
+    tell("two legs", found)
+    assert found[0] <= 14  # publish, hand over, invoke, claim, publish
     assert found[1].write_units <= 32
 
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.errors import FenceLostError, KeyReusedError, UnknownRunError
+from chalicelib.domain.errors import FenceLostError, KeyReusedError, NewerFormatError, UnknownRunError
 from chalicelib.domain.run import Event, RunRecord
 from chalicelib.store import runs
 from chalicelib.store.closing import Ending, FollowersChanged, close_run
 from chalicelib.store.events import put_chunk, read_events, read_result
+from chalicelib.store.records import FORMAT, run_key
 from chalicelib.store.table import Table
 from chalicelib.store.tasks import get_task_state
 from tests.unit.store.conftest import NOW, new_run
@@ -46,6 +47,15 @@ def test_a_new_run_is_read_as_it_was_written(store: Table) -> None:
     run = new_run(args={"rate": 0.1, "name": "ä"}, slots=2, priority=-3, path=["task:x", "global"], retry_of="r")
     runs.put_new_run(store, run)
     assert runs.get_run(store, run.id) == run
+
+
+def test_a_run_of_an_older_format_is_read_and_one_of_a_newer_is_refused(store: Table, queued: Make) -> None:
+    run = queued()
+    store.update(run_key(run.id), "REMOVE version")
+    assert runs.get_run(store, run.id).id == run.id
+    store.update(run_key(run.id), "SET version = :newer", newer=FORMAT + 1)
+    with pytest.raises(NewerFormatError, match="newer release"):
+        runs.get_run(store, run.id)
 
 
 def test_the_same_key_gives_the_same_run(store: Table) -> None:

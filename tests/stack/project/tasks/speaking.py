@@ -68,6 +68,13 @@ def leaking(run: Run, password: Annotated[str, Param(secret=True)]) -> None:
 
 
 @task
+def keeps(run: Run, name: str = "Übersicht 1.csv") -> None:
+    """Leaves a file behind."""
+    (run.workspace / name).write_text("a,b\r\n1,2\r\n", newline="")
+    run.artifact(name)
+
+
+@task
 def read_file(file: File) -> dict[str, Any]:
     """Digests a file."""
     content = file.read_bytes()
