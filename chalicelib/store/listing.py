@@ -16,7 +16,7 @@ from chalicelib.store.records import run_key
 from chalicelib.store.runs import get_runs
 from chalicelib.store.table import Table
 
-MOST_PAGES = 10  # of looking for runs of one task and one status; a page that comes back short still has a cursor
+MOST_PAGES = 5  # of looking for runs of one task and one status; a page that comes back short still has a cursor
 
 
 def list_runs(

@@ -53,7 +53,7 @@ def test_each_page_answers_quickly_and_is_small(crowded: tuple[Any, list[str]]) 
     headers = stack.auth | {"accept": "text/html", "accept-encoding": "gzip"}
     slow = {}
     with httpx.Client(base_url=stack.url, headers=headers, timeout=60) as http:
-        paths = ["/admin/task", "/admin/task?all=1", "/admin/task?q=number+77", "/admin/task/task_3", "/admin/runs",
+        paths = ["/admin/task", "/admin/task?all=1", "/admin/task?all=2", "/admin/task?q=number+77", "/admin/task/task_3", "/admin/runs",
                  "/admin/runs?task=task_100&status=failed", f"/admin/run/{runs[-1]}", "/admin/schedule",
                  "/admin/schedule?task=task_3", "/admin/stats", "/admin/stats?days=90", "/tasks", "/stats"]  # fmt: skip
         for path in paths:

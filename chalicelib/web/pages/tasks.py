@@ -17,6 +17,7 @@ from chalicelib.web.bars import strip
 from chalicelib.web.visit import View, Visit
 
 SHOWN = 200  # tasks of one page; a search finds the others
+MOST_SHOWN = 500  # of all tasks on one page: a longer one is slow to make, and nobody reads it
 FILTERS = ("q", "category", "tag", "status", "trigger")
 TRIGGERS = {"schedule": "Scheduled", "dependency": "After others", "manual": "By hand only"}
 
@@ -37,9 +38,10 @@ def show(visit: Visit) -> View:
     chosen = {k: v for k, v in visit.request.query.items() if k in FILTERS and v}
     rows = _rows(services)
     found = [row for row in rows if _matches(row, chosen)]
-    whole = visit.wants_json or "all" in visit.request.query
+    page = _page(visit.request.query.get("all", ""))
+    first, last = ((page - 1) * MOST_SHOWN, page * MOST_SHOWN) if page else (0, SHOWN)
     now = services.now()
-    found_rows = found if whole else found[:SHOWN]
+    found_rows = found if visit.wants_json else found[first:last]
     shown = [task_view(services, r.task, r.state, r.active, now) for r in found_rows]
     data = {"tasks": shown, "next_cursor": None}
     if visit.wants_json:
@@ -49,6 +51,7 @@ def show(visit: Visit) -> View:
         "groups": _grouped(shown),
         "shown": len(shown),
         "found": len(found),
+        "more": _more(page, len(found) - last, len(found)),
         "total": len(rows),
         "counts": Counter(row.status for row in rows),
         "categories": sorted({row.task.category for row in rows if row.task.category}),
@@ -58,6 +61,20 @@ def show(visit: Visit) -> View:
         "strips": {r.task.id: strip(r.state.recent) for r in found_rows if r.state.recent},
     }
     return View("_tasks.html" if visit.fragment else "tasks.html", data, extra)
+
+
+def _page(text: str) -> int:
+    """Which part of all tasks: from 1 on. 0: only the first few."""
+    return max(1, int(text)) if text.isdecimal() and len(text) < 6 else int(bool(text))
+
+
+def _more(page: int, left: int, found: int) -> dict[str, Any] | None:
+    """The link below a list that is not all: the part it leads to, and its words."""
+    if left <= 0:
+        return None
+    if page:
+        return {"page": page + 1, "text": f"Show the next {min(left, MOST_SHOWN)}"}
+    return {"page": 1, "text": f"Show all {found}" if found <= MOST_SHOWN else f"Show {MOST_SHOWN} at a time"}
 
 
 def _rows(services: Services) -> list[Row]:
