@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.domain.errors import StepError
+from chalicelib.domain.media import UNKNOWN, media_type
 
 MOST_NAME = 200  # bytes; with the run's id it is a part of an object's key
-UNKNOWN_TYPE = "application/octet-stream"
 
 
 def artifact_of(
@@ -36,10 +36,7 @@ def artifact_of(
         if (taken or {}).get(name, str(relative)) != str(relative):
             name = _plain("-".join(relative.parts))
     if content_type is None:
-        import mimetypes
-
-        kind, packed = mimetypes.guess_type(name)
-        content_type = (f"application/{packed}" if packed else kind) or UNKNOWN_TYPE
+        content_type = media_type(name) or UNKNOWN
     return file, {"name": name, "path": str(relative), "bytes": file.stat().st_size, "content_type": content_type}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from dataclasses import dataclass
@@ -103,9 +102,8 @@ class Attempt:
     def _pipeline(self, workspace: Path, timeout: float) -> Outcome:
         around = self.around
         task, pipeline = self._definition()
-        written = _digest(pipeline)
         if self.run.carried is not None:
-            if self.run.carried.get("pipeline") != written:
+            if self.run.carried.get("pipeline") != _digest(pipeline):
                 raise StepError(f"the pipeline '{pipeline.name}' was changed while the run was at work: run it again")
             self.state = PipelineState.from_json(legs.unpack(self.services, self.run.carried, workspace))
             legs.forget(self.services, self.run.carried)
@@ -126,7 +124,7 @@ class Attempt:
         except LegOver:
             state = around.hide(self.state.to_json())
             carried = legs.pack(self.services, self.run, state, workspace)
-            return Outcome("completed", carried=carried | {"pipeline": written})
+            return Outcome("completed", carried=carried | {"pipeline": _digest(pipeline)})
         except PipelineFailed as failed:
             # Said while the output is still the run's: the stack belongs in its terminal.
             for line in failed.error["traceback"].rstrip().split("\n"):
@@ -171,6 +169,8 @@ class Attempt:
 
 def _digest(pipeline: Pipeline) -> str:
     """Tells one way of writing a pipeline from another: a state counts its steps."""
+    import hashlib
+
     return hashlib.sha256(pipeline.model_dump_json().encode()).hexdigest()[:16]
 
 

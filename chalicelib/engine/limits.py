@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -97,6 +96,8 @@ def unbroken() -> Iterator[None]:
 
 def raise_in(thread: int, error: type[BaseException] | None) -> None:
     """Raise in another thread, or (None) take back what it has not heard yet."""
+    import ctypes
+
     guard = GUARDS.get(thread)
     if guard is not None and not guard.acquire(timeout=PATIENCE):
         return

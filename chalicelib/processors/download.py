@@ -11,15 +11,11 @@ from chalicelib.catalog.decorators import processor
 from chalicelib.domain.errors import StepError
 from chalicelib.domain.handle import RunHandle
 from chalicelib.processors.base import Processor
-from chalicelib.processors.describing import count_text, source_text
-from chalicelib.processors.meter import size_text
-from chalicelib.processors.pairing import Existing, below, without_existing
+from chalicelib.processors.delivery import deliver
+from chalicelib.processors.describing import source_text
+from chalicelib.processors.pairing import Existing
 from chalicelib.processors.paths import Found, Location, destination_of, find, previous_path
 from chalicelib.processors.selection import Exclude, Missing, NewerThan, OlderThan, chosen
-from chalicelib.processors.transfers import transfer
-
-_MOST_SAID = 20
-_MOST_LISTED = 1000
 
 
 @processor("download")
@@ -54,19 +50,7 @@ class Download(Processor):
         folder = destination_of(run, self.destination)
         if not isinstance(folder, Path):
             raise StepError(f"'{self.destination}' is no local folder")
-        pairs = below(run, found.entries, folder)
-        wanted = without_existing(folder, pairs, self.existing)
-        size = transfer(run, wanted)
-        for entry, target in wanted[:_MOST_SAID]:
-            run.log(f"{target} ({size_text(entry.size)})")
-        run.log(f"downloaded {count_text(len(wanted))} ({size_text(size)})")
-        return {
-            "path": str(folder if found.folder or not pairs else pairs[0][1]),
-            "files": [str(target) for _, target in wanted[:_MOST_LISTED]],
-            "count": len(wanted),
-            "bytes": size,
-            "skipped": len(pairs) - len(wanted),
-        }
+        return deliver(run, found, folder, existing=self.existing, done="downloaded")
 
     def describe(self, run: RunHandle) -> str:
         """What it would do."""

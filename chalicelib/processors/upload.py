@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mimetypes
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -10,20 +9,17 @@ from pydantic import Field, model_validator
 
 from chalicelib.catalog.decorators import processor
 from chalicelib.domain.handle import RunHandle
+from chalicelib.domain.media import media_type
 from chalicelib.processors.base import Processor
-from chalicelib.processors.describing import count_text, source_text
-from chalicelib.processors.meter import size_text
-from chalicelib.processors.pairing import Existing, below, without_existing
+from chalicelib.processors.delivery import deliver
+from chalicelib.processors.describing import source_text
+from chalicelib.processors.pairing import Existing
 from chalicelib.processors.paths import Entry, Found, Location, destination_of, find, previous_path
 from chalicelib.processors.selection import Exclude, Missing, NewerThan, OlderThan, chosen
-from chalicelib.processors.transfers import transfer
 
 if TYPE_CHECKING:
     from chalicelib.processors.locations import AnyPath
 
-_MOST_SAID = 20
-_MOST_LISTED = 1000
-_ENCODINGS = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
 _OF_S3 = ("content_type", "storage_class", "kms_key", "metadata")
 
 
@@ -64,20 +60,7 @@ class Upload(Processor):
         """Output: path (of the one file, or the folder), files (the first 1,000 new paths), count, bytes, skipped."""
         found = self._chosen(find(run, self.source or previous_path(run), missing_ok=self.missing == "ignore"))
         folder = destination_of(run, self.destination)
-        pairs = below(run, found.entries, folder)
-        wanted = without_existing(folder, pairs, self.existing)
-        size = transfer(run, wanted, self._arguments)
-        for entry, target in wanted[:_MOST_SAID]:
-            run.log(f"{target} ({size_text(entry.size)})")
-        if len(wanted) > _MOST_SAID:
-            run.log(f"uploaded {count_text(len(wanted))} ({size_text(size)})")
-        return {
-            "path": str(folder if found.folder or not pairs else pairs[0][1]),
-            "files": [str(target) for _, target in wanted[:_MOST_LISTED]],
-            "count": len(wanted),
-            "bytes": size,
-            "skipped": len(pairs) - len(wanted),
-        }
+        return deliver(run, found, folder, existing=self.existing, done="uploaded", extra=self._arguments)
 
     def describe(self, run: RunHandle) -> str:
         """What it would do."""
@@ -92,13 +75,7 @@ class Upload(Processor):
         if self.kms_key:
             given |= {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self.kms_key}
         if isinstance(entry.path, Path):
-            given["ContentType"] = self.content_type or _type_of(target.name)
+            given["ContentType"] = self.content_type or media_type(target.name)
         elif self.metadata or self.content_type:
             given["MetadataDirective"] = "REPLACE"
         return {name: value for name, value in given.items() if value}
-
-
-def _type_of(name: str) -> str | None:
-    """The media type by a file's name, None for an unknown one."""
-    kind, encoding = mimetypes.guess_type(name)
-    return _ENCODINGS.get(encoding, "application/octet-stream") if encoding else kind
