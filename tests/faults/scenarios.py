@@ -8,7 +8,8 @@ from typing import Any
 from chalicelib.domain.run import RunRecord
 from chalicelib.engine import runner
 from chalicelib.store import runs
-from tests.faults.world import Fault, Process, World
+from tests.faults.process import Fault, Process
+from tests.faults.world import World
 
 Act = Callable[[Process], Any]
 SCENARIOS: dict[str, Callable[[World], Act]] = {}

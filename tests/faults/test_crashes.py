@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from tests.faults.process import Coroutine, Fault
 from tests.faults.scenarios import SCENARIOS
-from tests.faults.world import Coroutine, Fault, World, stepped
+from tests.faults.stepped import stepped
+from tests.faults.world import World
 
 MODES = ("before", "after", "twice", "lost", "refused")
 

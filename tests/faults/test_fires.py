@@ -21,8 +21,10 @@ from chalicelib.engine.sweeper import sweep
 from chalicelib.engine.timetable import plan_task
 from chalicelib.store import timetable
 from chalicelib.store.timetable import list_fires
+from tests.faults.process import Fault, Process
+from tests.faults.stepped import stepped
 from tests.faults.test_crashes import every_fault, tell
-from tests.faults.world import CATALOG, MOST_ROUNDS, SWEEP_MS, Fault, Process, World, _task, stepped
+from tests.faults.world import CATALOG, MOST_ROUNDS, SWEEP_MS, World, fake_task
 
 HOUR = 3_600_000
 FIRST = parse_iso("2027-02-01T06:00:00Z")
@@ -43,13 +45,13 @@ class TimedWorld(World):
         self.clock = FIRST - 60_000
         self.fires: dict[str, int] = {}
         timed = (
-            _task("timed", **FIRES),
-            _task("catching_up", catch_up="all", **FIRES),
-            _task("replacing", overlap="replace", **FIRES),
-            _task("skipping", overlap="skip", **FIRES),
-            _task("upstream"),
-            _task("downstream", depends_on=["upstream"]),
-            _task("last", depends_on=["downstream", "upstream"]),
+            fake_task("timed", **FIRES),
+            fake_task("catching_up", catch_up="all", **FIRES),
+            fake_task("replacing", overlap="replace", **FIRES),
+            fake_task("skipping", overlap="skip", **FIRES),
+            fake_task("upstream"),
+            fake_task("downstream", depends_on=["upstream"]),
+            fake_task("last", depends_on=["downstream", "upstream"]),
         )
         self.catalog = Catalog(
             tasks=CATALOG.tasks | {t.id: t for t in timed}, pipelines=CATALOG.pipelines, processors=CATALOG.processors

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from chalicelib.engine import runner
-from tests.faults.world import Coroutine, Process, World, stepped
+from tests.faults.process import Coroutine, Process
+from tests.faults.stepped import stepped
+from tests.faults.world import World
 
 TASKS = ("plain", "retrying", "limited", "pooled", "urgent")
 LONGEST_LIFE_MS = 10_000  # of a process, here; grace and lease are longer

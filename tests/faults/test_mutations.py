@@ -9,9 +9,11 @@ import pytest
 
 from chalicelib.engine import requeue, runner, slots, starter, sweeper
 from chalicelib.store import closing, queue, runs, semaphores
+from tests.faults.process import Coroutine, Fault
 from tests.faults.scenarios import SCENARIOS
+from tests.faults.stepped import stepped
 from tests.faults.test_crashes import crash, exhaust, interleave, no_answer_fails_no_run, overlap_all
-from tests.faults.world import Coroutine, Fault, World, stepped
+from tests.faults.world import World
 
 Break = Callable[[pytest.MonkeyPatch], None]
 BREAKS: dict[str, tuple[Break, Callable[[], Any]]] = {}
@@ -178,7 +180,7 @@ def events_are_replaced_before_they_lie_in_a_chunk(patch: pytest.MonkeyPatch) ->
 
 @broken(shown_by=no_answer_fails_no_run)
 def a_flush_without_an_answer_is_forgotten(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("tests.faults.world.SteppedPublisher.flush_rest", lambda self, leave=0: None)
+    patch.setattr("tests.faults.stepped.SteppedPublisher.flush_rest", lambda self, leave=0: None)
 
 
 @broken(shown_by=queued_too_late_and_died)

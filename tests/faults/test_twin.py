@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.faults.process import Fault
 from tests.faults.scenarios import SCENARIOS
+from tests.faults.stepped import stepped
 from tests.faults.test_crashes import MODES
 from tests.faults.twin import Twin
-from tests.faults.world import Fault, World, stepped
+from tests.faults.world import World
 
 
 class Both:
