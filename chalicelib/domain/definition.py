@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+from chalicelib.domain.durations import seconds_of
+
+Seconds = Annotated[float, BeforeValidator(seconds_of)]
+"""Written like 45s, 1m30s, 2h or 1d; a bare number is seconds."""
 
 
 class Definition(BaseModel):

@@ -7,13 +7,13 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from chalicelib.domain.definition import Definition
+from chalicelib.domain.definition import Definition, Seconds
 from chalicelib.domain.durations import seconds_of, text_of
 from chalicelib.domain.parameter import Choice as Choice
 from chalicelib.domain.parameter import Parameter as Parameter
 from chalicelib.domain.parameter import ParameterType as ParameterType
 from chalicelib.domain.permissions import Permission
-from chalicelib.domain.retry import MOST_RETRIES, RetryPolicy, policy_of, retry_of
+from chalicelib.domain.retry import MOST_RETRIES, Retry, RetryPolicy, policy_of, retry_of
 
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 LAMBDA_LIMIT_SECONDS = 900
@@ -39,18 +39,8 @@ class Step(Definition):
     name: str = Field("", description="What it is called in the run and in `${steps.NAME.output}`; default: the processor's name")
     when: Any = Field(True, description="A condition; the step is skipped where it does not hold")
     on_error: OnError = Field("fail", description="continue: the run goes on when the step fails, and is a partial success")
-    timeout: float | None = Field(None, description="Longest that one try may take; written like 30s or 10m")
-    retry: RetryPolicy | None = Field(None, description="Further tries: a number, or {count, base: 1s, max: 5m, on: transient}")
-
-    @field_validator("timeout", mode="before")
-    @classmethod
-    def _written_timeout(cls, value: Any) -> Any:
-        return None if value is None else seconds_of(value)
-
-    @field_validator("retry", mode="before")
-    @classmethod
-    def _number_of_retries(cls, value: Any) -> Any:
-        return retry_of(value)
+    timeout: Seconds | None = Field(None, description="Longest that one try may take; written like 30s or 10m")
+    retry: Retry | None = Field(None, description="Further tries: a number, or {count, base: 1s, max: 5m, on: transient}")
 
 
 class Pipeline(Definition):
@@ -110,9 +100,9 @@ class Task(Definition):
     depends_on: list[str] = Field([], description="Starts once each of these has succeeded since its last start")
     paused: bool = Field(False, description="Its fires are skipped until it is resumed")
     pipeline: str = Field(description="Name of the pipeline that it runs")
-    timeout: float | None = Field(None, description="Longest that a run may take; written like 30m. None: TASK_TIMEOUT")
+    timeout: Seconds | None = Field(None, description="Longest that a run may take; written like 30m. None: TASK_TIMEOUT")
     retry_count: int = Field(0, ge=0, le=100, description="How many more attempts after one that failed for a passing reason")
-    retry: RetryPolicy | None = Field(
+    retry: Retry | None = Field(
         None, description="The same with waits and reasons: a number, or {count, base: 1s, max: 5m, on: transient | any | [types]}"
     )
     artifacts: list[str] = Field([], description="Files of the workspace that are kept with the run, like [out/*.csv]")
@@ -129,16 +119,6 @@ class Task(Definition):
     security_group_ids: list[str] = Field([], description="Security groups within that VPC; with subnet_ids")
     permissions: list[Permission] = Field([], description="What its Lambda may do in AWS beyond what every task may")
     metadata: dict[str, Any] = Field({}, description="Anything else worth keeping; shown with each result")
-
-    @field_validator("timeout", mode="before")
-    @classmethod
-    def _written_timeout(cls, value: Any) -> Any:
-        return None if value is None else seconds_of(value)
-
-    @field_validator("retry", mode="before")
-    @classmethod
-    def _number_of_retries(cls, value: Any) -> Any:
-        return retry_of(value)
 
     @field_validator("artifacts", mode="before")
     @classmethod

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field
 
-from chalicelib.domain.definition import Definition
-from chalicelib.domain.durations import seconds_of
+from chalicelib.domain.definition import Definition, Seconds
 from chalicelib.domain.errors import NightshiftError, StepError, TransientError
 
 MOST_RETRIES = 100
@@ -19,23 +18,21 @@ class RetryPolicy(Definition):
     """How often, how soon and after which failures something is tried again. A bare number is its `count`."""
 
     count: int = Field(ge=0, le=MOST_RETRIES, description="How many more tries after the first")
-    base: float = Field(1.0, description="Longest wait before the second try; it doubles with each further one")
-    max: float = Field(300.0, description="Longest wait there is")
+    base: Seconds = Field(1.0, description="Longest wait before the second try; it doubles with each further one")
+    max: Seconds = Field(300.0, description="Longest wait there is")
     on: Literal["transient", "any", "always"] | list[str] = Field(
         "transient",
         description="transient: what is known to pass; any: all but what a step calls permanent; always: all; "
         "or names of exception types, like [OperationalError]",
     )
 
-    @field_validator("base", "max", mode="before")
-    @classmethod
-    def _written(cls, value: Any) -> Any:
-        return seconds_of(value)
-
 
 def retry_of(value: Any) -> Any:
     """A policy as people write it: a number stands for its count. For validators; anything else is left to the policy's own."""
     return {"count": value} if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Retry = Annotated[RetryPolicy, BeforeValidator(retry_of)]
 
 
 def delay(policy: RetryPolicy, failures: int, uniform: Callable[[float, float], float] = random.uniform) -> float:

@@ -5,17 +5,13 @@ from __future__ import annotations
 import inspect
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, WithJsonSchema
 
-from chalicelib.domain.durations import seconds_of
+from chalicelib.domain.definition import Seconds
 from chalicelib.domain.handle import RunHandle
 
-# Seconds, written like 45s, 1m30s, 2h or 1d; a bare number is seconds.
-Duration = Annotated[
-    float,
-    BeforeValidator(seconds_of),
-    WithJsonSchema({"type": ["string", "number"], "examples": ["45s", "1m30s", "7d"]}),
-]
+# With what forms and editors are told of it.
+Duration = Annotated[Seconds, WithJsonSchema({"type": ["string", "number"], "examples": ["45s", "1m30s", "7d"]})]
 
 
 MOST_SHOWN = 80  # characters of a value within a sentence
