@@ -17,7 +17,7 @@ from chalicelib.web.bars import strip
 from chalicelib.web.visit import View, Visit
 
 SHOWN = 200  # tasks of one page; a search finds the others
-MOST_SHOWN = 500  # of all tasks on one page: a longer one is slow to make, and nobody reads it
+MOST_SHOWN = 300  # of all tasks on one page: a longer one is slow to make, and nobody reads it
 FILTERS = ("q", "category", "tag", "status", "trigger")
 TRIGGERS = {"schedule": "Scheduled", "dependency": "After others", "manual": "By hand only"}
 

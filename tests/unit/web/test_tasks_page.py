@@ -3,6 +3,6 @@ def test_a_long_list_is_shown_in_parts() -> None:
 
     assert [_page(text) for text in ("", "1", "3", "yes", "0")] == [0, 1, 3, 1, 1]
     assert _more(0, 0, 20) is None
-    assert _more(0, 100, 300) == {"page": 1, "text": "Show all 300"}
-    assert _more(0, 800, 1000) == {"page": 1, "text": "Show 500 at a time"}
-    assert _more(1, 120, 620) == {"page": 2, "text": "Show the next 120"}
+    assert _more(0, 50, 250) == {"page": 1, "text": "Show all 250"}
+    assert _more(0, 800, 1000) == {"page": 1, "text": "Show 300 at a time"}
+    assert _more(1, 120, 420) == {"page": 2, "text": "Show the next 120"}
