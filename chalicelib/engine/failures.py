@@ -35,12 +35,12 @@ def error_of(cause: BaseException, step: str | None, mask: Mask = str) -> dict[s
     """
     frames = traceback.extract_tb(cause.__traceback__)
     own = [f for f in frames if not any(part in f.filename for part in ENGINE_FILES)]
-    lines = traceback.format_list(own) if own else []
+    lines = ["Traceback (most recent call last):\n", *traceback.format_list(own)] if own else []
     lines += traceback.format_exception_only(cause)
     if cause.__cause__ is not None:
         lines = [*traceback.format_exception(cause.__cause__), "\nwhich led to:\n\n", *lines]
     message = cause.message if isinstance(cause, NightshiftError) else str(cause)
-    text = "Traceback (most recent call last):\n" + "".join(lines) if own else "".join(lines)
+    text = "".join(lines)
     return {
         "type": type(cause).__name__,
         "message": cut(mask(message), MOST_MESSAGE),

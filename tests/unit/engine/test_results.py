@@ -7,6 +7,7 @@ import io
 import json
 from typing import Any
 
+import pytest
 import yaml
 
 from chalicelib.api.changes import patch_task
@@ -15,6 +16,7 @@ from chalicelib.api.runs import get_result
 from chalicelib.api.runs import get_run as get_run_route
 from chalicelib.domain.model import Pipeline, Step
 from chalicelib.domain.run import RunRecord
+from chalicelib.engine.failures import error_of
 from tests.unit.engine.conftest import Engine
 
 
@@ -84,3 +86,20 @@ def test_retries_that_are_changed_at_run_time_agree(engine: Engine) -> None:
     assert patched(retry_count=4) == (4, (1.0, "transient"))
     assert patched(retry=None) == (4, (1.0, "any"))
     assert patched(retry={"count": 1, "on": "always"}, priority=3) == (1, (1.0, "always"))
+
+
+def test_a_chain_of_errors_has_one_heading_each() -> None:
+    def fail() -> None:
+        try:
+            int("seven")
+        except ValueError as error:
+            raise RuntimeError("not a number") from error
+
+    with pytest.raises(RuntimeError) as raised:
+        fail()
+    told = error_of(raised.value, "step")["traceback"]
+    first, second = told.split("\nwhich led to:\n\n")
+    for part, ends in ((first, "'seven'"), (second, "RuntimeError: not a number")):
+        assert part.startswith("Traceback (most recent call last):\n  File ")
+        assert part.count("Traceback") == 1
+        assert part.rstrip().endswith(ends)
