@@ -7,6 +7,8 @@ process, and may be done again by the sweeper: each is one conditional or idempo
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from chalicelib.domain.run import RunRecord
 from chalicelib.engine.services import Services
 from chalicelib.store import queue, semaphores
@@ -21,15 +23,25 @@ def admit(services: Services, run: RunRecord) -> bool:
 def serve(services: Services, semaphore: str) -> int:
     """Give free slots to whoever is first in the queue, until nobody waits or nothing is free; how many got theirs."""
     served = 0
-    while (first := queue.head(services.table, semaphore, services.now())) is not None:
-        limit, slots = services.limit_of(semaphore), first.weight(semaphore)
+    while _serve_one(services, semaphore):
+        served += 1
+    return served
+
+
+def _serve_one(services: Services, semaphore: str) -> bool:
+    limit = services.limit_of(semaphore)
+    for first in queue.due(services.table, semaphore, services.now()):
+        slots = first.weight(semaphore)
         refused = semaphores.acquire(services.table, semaphore, first.run_id, slots, limit, services.now(), is_head=True)
         if refused is None:
             _out_of_queue(services, semaphore, first)
-            served += 1
-        elif refused.active >= limit or semaphores.reserve(services.table, semaphore, first.run_id, slots, limit):
-            break  # nothing is free, or too little for this one, and that is kept for it
-    return served
+            return True
+        if first.run_id in refused.holders:
+            continue  # another process gave it these slots and is about to take it out: the next may have what is left
+        if refused.active >= limit or semaphores.reserve(services.table, semaphore, first.run_id, slots, limit):
+            return False  # nothing is free, or too little for this one, and that is kept for it
+        return _serve_one(services, semaphore)
+    return False
 
 
 def hand_on(services: Services, run: RunRecord) -> None:
@@ -48,10 +60,16 @@ def invoke_run(services: Services, run_id: str, task_id: str, attempt: int, leg:
 
 def _hand_on_one(services: Services, semaphore: str, run: RunRecord) -> None:
     table, limit = services.table, services.limit_of(semaphore)
-    passed: set[str] = set()
-    while (first := queue.head(table, semaphore, services.now(), passed)) is not None and first.run_id != run.id:
+    holders: Collection[str] = ()
+    for first in queue.due(table, semaphore, services.now()):
+        if first.run_id == run.id:
+            break
+        # One that holds already got it from another finisher, so the next in the queue is mine. To release instead would leave a
+        # slot free for a moment, and a newcomer could overtake those who wait.
+        if first.run_id in holders:
+            continue
         given, wanted = run.weight(semaphore), first.weight(semaphore)
-        outcome = semaphores.hand_over(table, semaphore, run.id, given, first.run_id, wanted, limit, services.now())
+        outcome, holders = semaphores.hand_over(table, semaphore, run.id, given, first.run_id, wanted, limit, services.now())
         if outcome == "not_held":
             return
         if outcome == "handed":
@@ -62,9 +80,6 @@ def _hand_on_one(services: Services, semaphore: str, run: RunRecord) -> None:
             return
         if outcome == "no_room":
             break
-        # It holds already: another finisher was quicker, so the next in the queue is mine. To release instead would leave a slot
-        # free for a moment, and a newcomer could overtake those who wait.
-        passed.add(first.key)
     # Served even when it held nothing: it may have been released by this very request, whose answer was lost.
     semaphores.release(table, semaphore, run.id, run.weight(semaphore))
     serve(services, semaphore)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from chalicelib.domain.run import RunRecord, weight
 from chalicelib.store.table import Table
 
 PRIORITIES = 1000
+PAGE = 10  # entries, well below the 4 kB that a read unit pays for
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,9 @@ def leave(table: Table, name: str, key: str) -> None:
     table.delete((f"QUEUE#{name}", key))
 
 
-def head(table: Table, name: str, now: int, passed: Collection[str] = ()) -> Waiting | None:
-    """Who is first among those whose time has come, entries with a key in `passed` left out."""
-    due = (e for e in waiting(table, name, page=4) if e.not_before <= now and e.key not in passed)
-    return next(due, None)
+def due(table: Table, name: str, now: int) -> Iterator[Waiting]:
+    """Those whose time has come, first come first."""
+    return (entry for entry in waiting(table, name, page=PAGE) if entry.not_before <= now)
 
 
 def waiting(table: Table, name: str, page: int | None = None, most: int | None = None) -> Iterator[Waiting]:

@@ -7,6 +7,7 @@ what leaves room.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,6 +21,9 @@ HELD = "attribute_exists(holders.#run)"
 HANDED = "attribute_exists(holders.#run) AND attribute_not_exists(holders.#head) AND active <= :room"
 
 HandOver = Literal["handed", "not_held", "head_holds", "no_room"]
+
+MOVING_ALONG_MS = 5_000
+"""Whoever took a slot for the head of a queue takes it out of there, and on, in less. After so long another one does it again."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,8 @@ class Semaphore:
 def acquire(table: Table, name: str, run_id: str, slots: int, limit: int, now: int, *, is_head: bool = False) -> Semaphore | None:
     """Take slots if there is room, or have them already: None. Refused: the semaphore, to say who holds it.
 
-    What is reserved for a heavy run at the head of the queue is refused to newcomers, but not to whoever is the head now.
+    What is reserved for a heavy run at the head of the queue is refused to newcomers, but not to whoever is the head now. A head
+    that got its slots a moment ago is refused with itself among the holders: another process is moving it along.
     """
     try:
         _update(
@@ -52,7 +57,9 @@ def acquire(table: Table, name: str, run_id: str, slots: int, limit: int, now: i
         return None
     except ConditionFailed as refused:
         there = _semaphore(name, refused.item or {})
-        return None if run_id in there.holders else there
+        since = there.holders[run_id]["at"] if run_id in there.holders else None
+        moving = is_head and since is not None and 0 < now - since < MOVING_ALONG_MS
+        return there if since is None or moving else None
 
 
 def reserve(table: Table, name: str, run_id: str, slots: int, limit: int) -> bool:
@@ -73,8 +80,10 @@ def release(table: Table, name: str, run_id: str, slots: int) -> bool:
         return False
 
 
-def hand_over(table: Table, name: str, run_id: str, slots: int, head_id: str, head_slots: int, limit: int, now: int) -> HandOver:
-    """Mine out and the queue's head in, at once: no newcomer can overtake. Refused, it says why and nothing has changed.
+def hand_over(
+    table: Table, name: str, run_id: str, slots: int, head_id: str, head_slots: int, limit: int, now: int
+) -> tuple[HandOver, Collection[str]]:
+    """Mine out and the queue's head in, at once: no newcomer can overtake. Refused, nothing has changed: why, and who holds slots.
 
     Delivered twice, the second finds mine out and the head in, which counts as handed.
     """
@@ -90,12 +99,12 @@ def hand_over(table: Table, name: str, run_id: str, slots: int, head_id: str, he
             holder={"slots": head_slots, "at": now},
             difference=head_slots - slots,
         )
-        return "handed"
+        return "handed", ()
     except ConditionFailed as refused:
-        there = _semaphore(name, refused.item or {})
-        if run_id not in there.holders:
-            return "handed" if there.holders.get(head_id, {}).get("at") == now else "not_held"
-        return "head_holds" if head_id in there.holders else "no_room"
+        holders = _semaphore(name, refused.item or {}).holders
+        if run_id not in holders:
+            return "handed" if holders.get(head_id, {}).get("at") == now else "not_held", holders
+        return "head_holds" if head_id in holders else "no_room", holders
 
 
 def read_semaphores(table: Table) -> list[Semaphore]:

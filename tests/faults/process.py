@@ -61,7 +61,7 @@ class Process:
             post=self._post,
             s3=lambda: None,
             log=QUIET,
-            now=lambda: world.clock,
+            now=world.tick,
             sleep=lambda seconds: world.waiting_for_a_sign(),
         )
         self.services.process = self  # type: ignore[attr-defined]

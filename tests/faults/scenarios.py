@@ -8,6 +8,7 @@ from typing import Any
 from chalicelib.domain.run import RunRecord
 from chalicelib.engine import runner
 from chalicelib.store import runs
+from chalicelib.store.semaphores import MOVING_ALONG_MS
 from tests.faults.process import Fault, Process
 from tests.faults.world import World
 
@@ -86,6 +87,7 @@ def retry_queued_for_later_with_nobody_waiting(world: World) -> Act:
 
 def _retried_later(world: World) -> Act:
     world.scripts["retrying"].failures = 1
+    world.scripts["retrying"].hooks.append(lambda _: _work_for_a_while(world))
 
     def deliver(process: Process) -> None:
         before, runner.SHORT_BACKOFF = runner.SHORT_BACKOFF, 0.0
@@ -95,6 +97,11 @@ def _retried_later(world: World) -> Act:
             runner.SHORT_BACKOFF = before
 
     return deliver
+
+
+def _work_for_a_while(world: World) -> None:
+    """Its slots are no news to anybody by now."""
+    world.clock += MOVING_ALONG_MS + 1_000
 
 
 @scenario

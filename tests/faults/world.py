@@ -143,6 +143,11 @@ class World(Watched):
         """The processes that are under way here, the innermost last; a process of its own greenlet is alone."""
         return self._stacks[getcurrent()]
 
+    def tick(self) -> int:
+        """What time it is: never the same twice, so that what two processes do is told apart as it would be."""
+        self.clock += 1
+        return self.clock
+
     def process(self, kind: str = "process", fault: Fault | None = None) -> Process:
         return Process(self, kind, fault)
 

@@ -6,7 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from chalicelib.store.semaphores import Semaphore, acquire, hand_over, read_semaphore, read_semaphores, release, reserve
+from chalicelib.store.semaphores import (
+    MOVING_ALONG_MS,
+    Semaphore,
+    acquire,
+    hand_over,
+    read_semaphore,
+    read_semaphores,
+    release,
+    reserve,
+)
 from chalicelib.store.table import Table
 
 
@@ -29,6 +38,14 @@ def test_acquiring_twice_is_acquiring_once_even_when_full(store: Table) -> None:
     assert held(store) == {"a": 2}
 
 
+def test_the_head_of_a_queue_is_moved_along_by_one_process_at_a_time(store: Table) -> None:
+    assert acquire(store, "s", "a", 1, 9, 100, is_head=True) is None
+    assert acquire(store, "s", "a", 1, 9, 100, is_head=True) is None, "the same request, sent twice"
+    assert acquire(store, "s", "a", 1, 9, 101, is_head=True) == Semaphore("s", 1, 9, {"a": {"slots": 1, "at": 100}})
+    assert acquire(store, "s", "a", 1, 9, 100 + MOVING_ALONG_MS, is_head=True) is None, "whoever began it is gone"
+    assert held(store) == {"a": 1}
+
+
 def test_weights_count(store: Table) -> None:
     acquire(store, "s", "a", 2, 4, 1)
     assert acquire(store, "s", "b", 3, 4, 1) is not None
@@ -42,7 +59,7 @@ def test_a_run_heavier_than_the_limit_runs_alone(store: Table) -> None:
     release(store, "s", "a", 1)
     assert acquire(store, "s", "heavy", 3, 2, 1) is None
     assert acquire(store, "s", "b", 1, 2, 1) is not None
-    assert hand_over(store, "s", "heavy", 3, "heavier", 4, 2, 2) == "handed"
+    assert hand_over(store, "s", "heavy", 3, "heavier", 4, 2, 2)[0] == "handed"
     assert held(store) == {"heavier": 4}
 
 
@@ -60,25 +77,25 @@ def test_releasing_what_nobody_ever_used_is_nothing(store: Table) -> None:
 
 def test_handing_over_swaps_holders_in_one(store: Table) -> None:
     acquire(store, "s", "a", 1, 1, 1)
-    assert hand_over(store, "s", "a", 1, "b", 1, 1, 5) == "handed"
+    assert hand_over(store, "s", "a", 1, "b", 1, 1, 5)[0] == "handed"
     assert held(store) == {"b": 1}
 
 
 def test_a_handing_over_that_comes_twice_counts_as_handed(store: Table) -> None:
     acquire(store, "s", "a", 1, 1, 1)
     hand_over(store, "s", "a", 1, "b", 1, 1, 5)
-    assert hand_over(store, "s", "a", 1, "b", 1, 1, 5) == "handed"
-    assert hand_over(store, "s", "a", 1, "b", 1, 1, 6) == "not_held"
+    assert hand_over(store, "s", "a", 1, "b", 1, 1, 5)[0] == "handed"
+    assert hand_over(store, "s", "a", 1, "b", 1, 1, 6)[0] == "not_held"
     assert held(store) == {"b": 1}
 
 
 def test_handing_over_says_why_it_was_refused(store: Table) -> None:
     acquire(store, "s", "a", 1, 2, 1)
     acquire(store, "s", "b", 1, 2, 1)
-    assert hand_over(store, "s", "x", 1, "c", 1, 2, 5) == "not_held"
-    assert hand_over(store, "s", "a", 1, "b", 1, 2, 5) == "head_holds"
-    assert hand_over(store, "s", "a", 1, "c", 2, 2, 5) == "no_room"
-    assert hand_over(store, "s", "a", 1, "c", 1, 1, 5) == "no_room", "the limit was lowered: the slot is not handed on"
+    assert hand_over(store, "s", "x", 1, "c", 1, 2, 5)[0] == "not_held"
+    assert hand_over(store, "s", "a", 1, "b", 1, 2, 5)[0] == "head_holds"
+    assert hand_over(store, "s", "a", 1, "c", 2, 2, 5)[0] == "no_room"
+    assert hand_over(store, "s", "a", 1, "c", 1, 1, 5)[0] == "no_room", "the limit was lowered: the slot is not handed on"
     assert held(store) == {"a": 1, "b": 1}
 
 
