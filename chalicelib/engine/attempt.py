@@ -23,7 +23,7 @@ from chalicelib.engine.pipeline import LegOver, PipelineFailed, error_of, run_pi
 from chalicelib.engine.progress import Progress
 from chalicelib.engine.services import Services
 from chalicelib.engine.values import Values
-from chalicelib.engine.workspace import make_workspace, remove_workspace
+from chalicelib.engine.workspace import workspace_of
 from chalicelib.store.codec import pack, to_json
 
 MOST_RESULT = 350_000  # bytes, deflated: an item has at most 400 KB
@@ -66,17 +66,13 @@ class Attempt:
         around = self.around
         if self.run.leg == 1:
             around.progress.say("status", status="running", attempt=self.run.attempt)
-        workspace = make_workspace(self.run)
-        run_left = self.run.timeout - (self.services.now() - around.began) / 1000
-        timeout = min(run_left, around.clock.left)
-        try:
-            with captured_output(around.progress):
-                outcome = self._outcome(workspace, timeout, run_left)
-                if outcome.status == "failed":
-                    self._keep_what_there_is()
-            return outcome
-        finally:
-            remove_workspace(workspace)
+        with workspace_of(self.run) as workspace, captured_output(around.progress):
+            run_left = self.run.timeout - (self.services.now() - around.began) / 1000
+            timeout = min(run_left, around.clock.left)
+            outcome = self._outcome(workspace, timeout, run_left)
+            if outcome.status == "failed":
+                self._keep_what_there_is()
+        return outcome
 
     def _outcome(self, workspace: Path, timeout: float, run_left: float) -> Outcome:
         interrupts = self.around.interrupts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import os
 import signal
 import socket
@@ -207,6 +208,10 @@ class Stack:
             assert self.options.template is not None
             jobs.append(asyncio.ensure_future(watch(self.options.project_dir, self.options.template, self._changed)))
             await asyncio.sleep(0)  # it watches from its first step on: what is changed after "ready" is seen
+        # What is there by now stays: not to be looked through again each time that requests have left garbage behind.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 10, 10)
         if self.options.on_ready is not None:
             self.options.on_ready(self.options.url)
         else:

@@ -82,6 +82,11 @@ def _not_captured(_progress: Any) -> Iterator[None]:
 
 
 @contextmanager
+def _nowhere(_run: Any) -> Iterator[Path]:
+    yield Path("/nowhere")
+
+
+@contextmanager
 def stepped() -> Iterator[None]:
     """Within: no threads, no signals, no waits."""
     clock = SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: None)
@@ -90,8 +95,7 @@ def stepped() -> Iterator[None]:
         mock.patch.object(runner, "Interrupts", SteppedInterrupts),
         mock.patch.object(publishing, "Pusher", SteppedPusher),
         mock.patch.object(attempt, "captured_output", _not_captured),
-        mock.patch.object(attempt, "make_workspace", return_value=Path("/nowhere")),
-        mock.patch.object(attempt, "remove_workspace", return_value=None),
+        mock.patch.object(attempt, "workspace_of", _nowhere),
         mock.patch.object(legs.LegClock, "is_due", return_value=True),
         mock.patch.object(runner, "time", clock),
         mock.patch.object(runner, "delay", return_value=1.0),
