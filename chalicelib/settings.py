@@ -16,6 +16,7 @@ from chalicelib.domain.durations import seconds_of
 from chalicelib.domain.errors import SettingsError
 from chalicelib.domain.ratelimit import parse_rate
 
+METRICS = ("none", "stage", "task")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -67,6 +68,35 @@ def _rate(value: Any) -> str:
     return str(value)
 
 
+def _metrics(value: Any) -> str:
+    if str(value) not in METRICS:
+        raise ValueError(f"one of {', '.join(METRICS)}")
+    return str(value)
+
+
+def _tracing(value: Any) -> str:
+    """`none`, `xray`, or where a collector takes OTLP over HTTP."""
+    from urllib.parse import urlsplit
+
+    text = str(value)
+    if text in ("none", "xray"):
+        return text
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("none, xray, or the address of an OTLP collector")
+    return text.rstrip("/")
+
+
+def _headers(value: Any) -> Mapping[str, str]:
+    """A mapping of the YAML, or `name=value,name=value` of a variable."""
+    if isinstance(value, Mapping):
+        return {str(name): str(text) for name, text in value.items()}
+    pairs = [part.partition("=") for part in str(value).split(",") if part.strip()]
+    if not all(name.strip() and equals for name, equals, _ in pairs):
+        raise ValueError("names of headers, each with = and its value")
+    return {name.strip(): text.strip() for name, _, text in pairs}
+
+
 def _zone(value: Any) -> str:
     from zoneinfo import ZoneInfo
 
@@ -90,6 +120,9 @@ SETTINGS: dict[str, tuple[str, Callable[[Any], Any], str, str]] = {
     "pools": ("TASK_POOLS", _pools, "{db: 2, api: 5}, as a variable db=2,api=5", "Slots of each named pool"),
     "debug": ("TASK_DEBUG", _truth, "false", "Log everything, log_level notwithstanding"),
     "log_task_execution": ("TASK_LOG_TASK_EXECUTION", _truth, "false", "Log each start, step and end of a run"),
+    "metrics": ("TASK_METRICS", _metrics, "none", "CloudWatch metrics of each run: none, of the stage, or of each task too"),
+    "tracing": ("TASK_TRACING", _tracing, "none", "Send each run's trace: none, xray, or an OTLP collector's address"),
+    "tracing_headers": ("TASK_TRACING_HEADERS", _headers, "x-api-key=${secret:collector}", "Headers for that collector"),
 }
 
 
@@ -108,6 +141,9 @@ class Settings:
     pools: Mapping[str, int] = field(default_factory=dict)
     debug: bool = False
     log_task_execution: bool = False
+    metrics: str = "none"
+    tracing: str = "none"
+    tracing_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     # Where this deployment's parts are: from NIGHTSHIFT_* variables, not for people to set by hand.
     stage: str = "dev"

@@ -8,6 +8,8 @@ from typing import Any
 from chalicelib.api.http import Reply, Request
 from chalicelib.api.routes import ROUTES, Route
 
+JSON = "application/json"
+KINDS = {"metrics": "text/plain"}  # of answers that are no JSON
 PROBLEM = {
     "type": "object",
     "required": ["title", "status", "detail"],
@@ -83,6 +85,8 @@ SCHEMAS: dict[str, Any] = {
         "artifacts",
         {"type": "object", "required": ["name", "bytes", "content_type", "url"], "properties": {"bytes": {"type": "integer"}}},
     ),
+    "trace": {"type": "object", "required": ["resourceSpans"]},
+    "metrics": TEXT,
     "link": {"type": "object", "required": ["url", "expires_in"]},
     "upload": {"type": "object", "required": ["name", "key", "url", "fields"]},
     "health": {"type": "object", "required": ["status"]},
@@ -115,7 +119,10 @@ def _operation(route: Route) -> dict[str, Any]:
     ]
     problem = {"description": "A problem", "content": _content("problem", "application/problem+json")}
     answers: dict[str, Any] = {
-        str(status): {"description": schema or "Nothing", **({"content": _content(schema)} if schema else {})}
+        str(status): {
+            "description": schema or "Nothing",
+            **({"content": _content(schema, KINDS.get(schema, JSON))} if schema else {}),
+        }
         for status, schema in route.answers.items()
     }
     operation: dict[str, Any] = {
@@ -128,10 +135,10 @@ def _operation(route: Route) -> dict[str, Any]:
     if route.body:
         operation["requestBody"] = {
             "description": route.body,
-            "content": {"application/json": {"schema": {"type": "object"}}},
+            "content": {JSON: {"schema": {"type": "object"}}},
         }
     return operation
 
 
-def _content(schema: str, kind: str = "application/json") -> dict[str, Any]:
+def _content(schema: str, kind: str) -> dict[str, Any]:
     return {kind: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}

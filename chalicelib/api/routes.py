@@ -103,6 +103,13 @@ ROUTES = (
         {"format": "json, yaml or csv"},
         answers={200: "result"},
     ),
+    Route(
+        "GET",
+        "/run/{run_id}/trace",
+        "trace:get_trace",
+        "A run as a trace: its waits, attempts and steps as spans, in OpenTelemetry's JSON",
+        answers={200: "trace"},
+    ),
     Route("GET", "/run/{run_id}/artifacts", "artifacts:list_artifacts", "The files that a run keeps", answers={200: "artifacts"}),
     Route(
         "GET",
@@ -128,6 +135,13 @@ ROUTES = (
         "Finished runs by day and by task: outcomes, durations, cost; and the slots in use",
         {"days": "how many days back, today included, 1 to 90 (7)", "task": "only this task's"},
         answers={200: "stats"},
+    ),
+    Route(
+        "GET",
+        "/metrics",
+        "metrics:get_metrics",
+        "Counters of every task, what is active and the slots in use, for Prometheus",
+        answers={200: "metrics"},
     ),
     Route("POST", "/_pause", "schedule:pause_all", "Skip every fire of every task until resumed", answers={200: "paused"}),
     Route("POST", "/_resume", "schedule:resume_all", "Take fires again", answers={200: "paused"}),

@@ -8,7 +8,7 @@ from typing import Any
 from chalicelib.api.http import Reply, Request
 from chalicelib.domain.clock import iso
 from chalicelib.domain.durations import text_of
-from chalicelib.domain.price import price, usage_of_runs
+from chalicelib.domain.price import MEMORY, price, usage_of_runs
 from chalicelib.domain.stats import Tally, add, slots_over_time
 from chalicelib.engine.services import GLOBAL, Services
 from chalicelib.store.listing import newest_spans
@@ -20,7 +20,6 @@ RANKED = 10  # tasks in each of the short lists
 SPANS = 200  # newest runs that the slots over time are drawn from
 SPAN_MS = 86_400_000
 POINTS = 96
-MEMORY = 512  # MB, of a task that is gone
 ESTIMATES = {
     "p50_seconds, p95_seconds": "from a histogram: exact to the bucket, interpolated within it",
     "dollars": "list prices of us-east-1 without the free tier; storage, logs and data out are not counted",

@@ -11,6 +11,7 @@ from chalicelib.domain.arguments import masked
 from chalicelib.domain.clock import iso
 from chalicelib.domain.durations import text_of
 from chalicelib.domain.model import CatalogTask, Parameter
+from chalicelib.domain.price import MEMORY, Usage, price, usage_of_runs
 from chalicelib.domain.run import RunRecord
 from chalicelib.engine.services import Services
 from chalicelib.store.tasks import TaskState
@@ -59,8 +60,19 @@ def run_view(services: Services, run: RunRecord, *, whole: bool = True) -> dict[
         "artifacts": artifact_views(services, run),
         "attempts": [a | {"started_at": _iso(a["started_at"]), "finished_at": _iso(a["finished_at"])} for a in run.attempts],
         "history": [h | {"at": iso(h["at"])} for h in run.history],
-        "usage": run.usage,
+        "usage": usage_view(services, run),
     }
+
+
+def usage_view(services: Services, run: RunRecord) -> dict[str, Any] | None:
+    """What it used of its machine, and what an ended one cost: dollars by list prices, without storage, logs and data out."""
+    if not run.terminal or not run.attempts:
+        return run.usage
+    task = services.registry.known(run.task_id)
+    known = [a for a in run.attempts if a.get("started_at") and a.get("finished_at")]
+    seconds = sum(a["finished_at"] - a["started_at"] for a in known) / 1000
+    more = Usage(invocations=sum(a.get("legs", 1) for a in known) - 1)
+    return (run.usage or {}) | {"dollars": round(price(usage_of_runs(1, seconds, task.memory if task else MEMORY) + more), 9)}
 
 
 def summary_of(run: RunRecord) -> str:

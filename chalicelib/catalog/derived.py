@@ -46,13 +46,18 @@ def derived_permissions(steps: list[Step]) -> list[Permission]:
     return [Permission(actions=list(actions), resources=sorted(found[actions])) for actions in sorted(found)]
 
 
-def _needs(key: str, text: str) -> Iterator[tuple[list[str], set[str]]]:
+def secret_needs(text: str) -> Iterator[tuple[list[str], set[str]]]:
+    """Actions and resources for the secrets that a text refers to."""
     for ssm, name in _SECRET.findall(text):
         if ssm:
             yield ["ssm:GetParameter"], {f"arn:*:ssm:*:*:parameter/{name.strip().lstrip('/')}"}
         else:
             # Secrets Manager ends each ARN with a hyphen and six characters of its own.
             yield ["secretsmanager:GetSecretValue"], {f"arn:*:secretsmanager:*:*:secret:{name.strip()}-??????"}
+
+
+def _needs(key: str, text: str) -> Iterator[tuple[list[str], set[str]]]:
+    yield from secret_needs(text)
     if _TOPIC.fullmatch(text):
         yield ["sns:Publish"], {text}
     place = _BUCKET.fullmatch(text)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from chalicelib.catalog.derived import derived_permissions
+from chalicelib.catalog.derived import derived_permissions, secret_needs
 from chalicelib.catalog.pipelines import all_steps
 from chalicelib.domain.model import Catalog, CatalogTask
 from chalicelib.domain.permissions import Permission, resource_arn
@@ -35,6 +35,7 @@ WRITE = ["dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
 MANY = "dynamodb:BatchGetItem"
 ADDRESSES = ["lambda:GetFunctionConfiguration", "lambda:GetPolicy", "lambda:UpdateFunctionConfiguration"]
 DOORS = ("api", "websocket")
+ENDS_RUNS = ("api", "dispatcher", "sweeper", TASK)
 BUCKET_SUFFIX = "-files-${aws:PrincipalAccount}-*"  # a bucket's name is the world's: it ends in account and region
 SECRET_PARTITIONS = ["SECRET", "TOKEN"]
 
@@ -51,7 +52,7 @@ VPC_ACTIONS = [
 def policies_of(catalog: Catalog, stage: str, settings: Mapping[str, Any] | None = None) -> dict[str, Policy]:
     """Every policy of a stage by its name. `settings` are the stage's in config.json: a bucket, an API stage, a VPC of its own."""
     settings = settings or {}
-    names = _Names(stage, settings)
+    names = _Names(stage, settings, catalog.settings)
     in_vpc = bool(settings.get("subnet_ids"))
     everybody = [_vpc()] if in_vpc else []
     policies = {kind: _document(names.statements(kind) + everybody) for kind in sorted(set(KINDS.values()))}
@@ -78,9 +79,13 @@ def _allow(sid: str, actions: list[str], *resources: str) -> Statement:
 class _Names:
     """The statements over the resources of one stage."""
 
-    def __init__(self, stage: str, settings: Mapping[str, Any]) -> None:
+    def __init__(self, stage: str, settings: Mapping[str, Any], block: Mapping[str, Any]) -> None:
+        variables = settings.get("environment_variables", {})
+        told = {name: variables.get(f"TASK_{name.upper()}", block.get(name)) for name in ("metrics", "tracing", "tracing_headers")}
+        self.metrics, self.tracing = told["metrics"] or "none", told["tracing"] or "none"
+        self.tracing_headers = str(told["tracing_headers"] or "")
         app, api_stage = f"nightshift-{stage}", settings.get("api_gateway_stage", "api")
-        bucket = settings.get("environment_variables", {}).get("NIGHTSHIFT_BUCKET") or app + BUCKET_SUFFIX
+        bucket = variables.get("NIGHTSHIFT_BUCKET") or app + BUCKET_SUFFIX
         self.table = f"arn:*:dynamodb:*:*:table/{app}"
         self.bucket = f"arn:*:s3:::{bucket}"
         self.topic = f"arn:*:sns:*:*:{app}-alerts"
@@ -95,6 +100,8 @@ class _Names:
         logs = [self.logs, f"{self.logs}:*"] if kind == "api" else [f"{self.logs}-*"]
         log = _allow("Logs", ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"], *logs)
         found: list[Statement] = getattr(self, f"_{kind}")()
+        if kind in ENDS_RUNS:
+            found += self._traces()
         return [log, *found, *([] if kind in DOORS else [self._no_tokens()])]
 
     def _api(self) -> list[Statement]:
@@ -114,7 +121,8 @@ class _Names:
         return [self._items(*READ, "dynamodb:UpdateItem"), self._push(), self._dead_letters()]
 
     def _dispatcher(self) -> list[Statement]:
-        items = self._items(*READ, *WRITE)
+        tells = [] if self.metrics == self.tracing == "none" else [MANY]  # of runs that a newer one replaces
+        items = self._items(*READ, *WRITE, *tells)
         return [items, self._indexes(), self._invoke(f"{TASK}_*"), self._push(), self._dead_letters()]
 
     def _sweeper(self) -> list[Statement]:
@@ -157,6 +165,13 @@ class _Names:
 
     def _push(self) -> Statement:
         return _allow("Push", ["execute-api:ManageConnections"], self.connections)
+
+    def _traces(self) -> list[Statement]:
+        """For who ends runs: X-Ray, or the secrets that a collector's headers refer to."""
+        if self.tracing == "xray":
+            return [_allow("Traces", ["xray:PutTraceSegments"], "*")]  # which knows no narrower resource
+        needs = enumerate(secret_needs(self.tracing_headers) if self.tracing != "none" else (), 1)
+        return [_allow(f"Traces{number}", actions, *resources) for number, (actions, resources) in needs]
 
     def _alerts(self) -> Statement:
         return _allow("Alerts", ["sns:Publish"], self.topic)

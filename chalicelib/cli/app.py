@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from chalicelib.cli import catalog, deploy, local, runs, schedule, stats, tasks, token, trial
+from chalicelib.cli import catalog, deploy, local, runs, schedule, stats, tasks, token, trace, trial
 from chalicelib.cli.command import Command, Group
 
 app = typer.Typer(
@@ -40,6 +40,7 @@ for command in (
     tasks.stop,
     runs.runs,
     runs.logs,
+    trace.trace,
     stats.stats,
     schedule.simulate,
     trial.run,

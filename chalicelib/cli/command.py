@@ -55,6 +55,18 @@ def connect(ctx: typer.Context) -> Client:
     return Client(options.url, options.token, agent=COMMAND_AGENT)
 
 
+def latest_run(client: Client, run: str) -> str:
+    """The run that was named, or of a named task the latest. Raises CommandError."""
+    from chalicelib.domain.ids import is_run_id
+
+    if is_run_id(run):
+        return run
+    latest = next(client.runs(run, limit=1), None)
+    if latest is None:
+        raise CommandError(f"{run} has not run yet")
+    return str(latest["id"])
+
+
 def output(ctx: typer.Context) -> Output:
     """Where to print, and how."""
     from chalicelib.cli.output import Output

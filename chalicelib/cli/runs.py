@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from chalicelib.cli.command import CommandError, connect, output
+from chalicelib.cli.command import connect, latest_run, output
 
 
 def runs(
@@ -39,15 +39,9 @@ def logs(
 ) -> None:
     """Print what a run has said."""
     from chalicelib.cli.terminal import follow_run, print_log
-    from chalicelib.domain.ids import is_run_id
 
     out, client = output(ctx), connect(ctx)
-    run_id = run
-    if not is_run_id(run):
-        latest = next(client.runs(run, limit=1), None)
-        if latest is None:
-            raise CommandError(f"{run} has not run yet")
-        run_id = latest["id"]
+    run_id = latest_run(client, run)
     if follow:
         raise typer.Exit(follow_run(client, run_id, out, after=after, timestamps=timestamps))
     print_log(client.log(run_id, after), out, timestamps=timestamps)

@@ -114,6 +114,10 @@ class Client:
         response = self._http.request("GET", _path("run", run_id, "result"), query={"format": format})
         return response.json() if format == "json" else response.body.decode()
 
+    def trace(self, run_id: str) -> JSON:
+        """The run as a trace in OpenTelemetry's JSON: its waits, attempts and steps as spans."""
+        return self._object(self._http.request("GET", _path("run", run_id, "trace")))
+
     def artifacts(self, run_id: str) -> list[JSON]:
         """The files that a run keeps: `{name, path, bytes, content_type, sha256, url}` each."""
         return list(self._pages(_path("run", run_id, "artifacts"), "artifacts", {}))

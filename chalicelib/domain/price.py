@@ -20,6 +20,8 @@ WEBSOCKET_MESSAGE_BYTES = 32 * 1024
 PLAIN_WRITES, PLAIN_READS = 20, 4  # units of a short run with a little output, as the tests count them
 PLAIN_INVOCATIONS = 2  # of what starts it, and of its own function
 
+MEMORY = 512  # MB, of a task that is gone
+
 SWEEP_READS, SWEEP_SECONDS, SWEEP_MB = 8.0, 0.15, 256  # of a sweep that finds nothing to do
 
 

@@ -22,6 +22,7 @@ from chalicelib.engine.output import captured_output
 from chalicelib.engine.pipeline import LegOver, PipelineFailed, error_of, run_pipeline
 from chalicelib.engine.progress import Progress
 from chalicelib.engine.services import Services
+from chalicelib.engine.usage import Meter
 from chalicelib.engine.values import Values
 from chalicelib.engine.workspace import workspace_of
 from chalicelib.store.codec import pack, to_json
@@ -47,6 +48,7 @@ class Around(Protocol):
     interrupts: Interrupts
     clock: legs.LegClock
     artifacts: Artifacts
+    meter: Meter
     began: int  # this attempt, epoch ms
 
     def hide(self, value: Any) -> Any:
@@ -70,6 +72,7 @@ class Attempt:
             run_left = self.run.timeout - (self.services.now() - around.began) / 1000
             timeout = min(run_left, around.clock.left)
             outcome = self._outcome(workspace, timeout, run_left)
+            around.meter.look_at(workspace, at_last=True)
             if outcome.status == "failed":
                 self._keep_what_there_is()
         return outcome
@@ -110,6 +113,7 @@ class Attempt:
         begun = self._position()
 
         def leg_due() -> bool:
+            around.meter.look_at(workspace)
             # Also a leg that has hardly any time comes forward by one checkpoint: else the run would go round in circles.
             at = pipeline.steps[self.state.next] if self.state.next < len(pipeline.steps) else None
             step = getattr(at, "timeout", None) if self.state.checkpoint is None else None

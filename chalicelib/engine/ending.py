@@ -44,9 +44,13 @@ def end(services: Services, run: RunRecord, ending: Ending, closer: str) -> froz
 
 
 def tell(services: Services, run: RunRecord, ending: Ending, followers: frozenset[str]) -> None:
-    """Send followers the end of a run: all with a seq above `run.seq`."""
+    """Send followers the end of a run, all with a seq above `run.seq`; and tell whoever else wants to know of it."""
     push_events(services, run.id, sorted(followers), [e for e in ending.events if e["seq"] > run.seq])
     if ending.status == "failed":
         from chalicelib.engine.notify import tell_failure
 
         tell_failure(services, run, ending.error, ending.at)
+    if services.settings.metrics != "none" or services.settings.tracing != "none":
+        from chalicelib.engine.telemetry import report
+
+        report(services, run.id)

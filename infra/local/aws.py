@@ -23,6 +23,7 @@ from .secrets import LocalSecrets
 from .websockets import OPERATIONS, Connections
 from .wire import Request, Response
 
+PATHS = {("xray", "/TraceSegments"): "PutTraceSegments"}  # operations that nothing but the path names
 RULE_CHANGES = {"PutRule", "DeleteRule", "PutTargets", "RemoveTargets", "EnableRule", "DisableRule"}
 
 
@@ -107,7 +108,7 @@ class Aws:
             return OPERATIONS.get(request.method, request.method)
         if service == "s3":
             return f"{request.method} object" if request.path.strip("/").count("/") else f"{request.method} bucket"
-        return target.rpartition(".")[2] or _action(request)
+        return target.rpartition(".")[2] or PATHS.get((service, request.path)) or _action(request)
 
     async def _awaited(self, answer: Awaitable[Response], caller: str, service: str, operation: str, began: float) -> Response:
         response = await answer

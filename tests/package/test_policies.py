@@ -39,6 +39,9 @@ NOT_SEEN = [
 ]
 
 
+WHEN_ASKED_FOR = [["xray:PutTraceSegments", "*"]]  # by a setting, which the stack of a test has and the committed policies have not
+
+
 def policies() -> dict[str, Policy]:
     """The committed ones by name, as the laptop reads them."""
     return dict(read_policies(CONFIG, KINDS, STAGE).values())
@@ -71,7 +74,8 @@ def test_every_recorded_call_is_allowed() -> None:
         for name, pairs in read(RECORD).items()
         if name in known
         for action, resource in pairs
-        if not any(s.action == action and general(s.resource) == resource for s in known[name].allowed)
+        if [action, resource] not in WHEN_ASKED_FOR
+        and not any(s.action == action and general(s.resource) == resource for s in known[name].allowed)
     ]
     assert stray == [], "run: .venv/bin/python -m tests.package.record"
 
@@ -158,6 +162,38 @@ def test_a_task_in_a_vpc_may_attach_to_it() -> None:
     assert "ec2:CreateNetworkInterface" in statement["Action"]
     assert own_statements(catalog([STEP], **network), settings=network) == []  # then every function may
     assert all(any(s["Sid"] == "Network" for s in p["Statement"]) for p in policies_of(catalog([STEP]), "dev", network).values())
+
+
+ENDS_RUNS = {"api", "dispatcher", "sweeper", "task"}
+
+
+def traces(block: dict[str, Any], variables: dict[str, str] | None = None) -> dict[str, list[dict[str, Any]]]:
+    """What the policies have for sending traces, under such settings: statements by policy."""
+    found = catalog([STEP]).model_copy(update={"settings": block})
+    made = policies_of(found, "dev", {"environment_variables": variables or {}})
+    told = {name: [s for s in policy["Statement"] if s["Sid"].startswith("Traces")] for name, policy in made.items()}
+    return {name: statements for name, statements in told.items() if statements}
+
+
+def test_traces_are_allowed_to_those_who_end_runs_where_they_are_asked_for() -> None:
+    assert traces({}) == {}
+    for asked in (traces({"tracing": "xray"}), traces({}, {"TASK_TRACING": "xray"})):
+        assert asked.keys() == ENDS_RUNS
+        assert {(*s["Action"], *s["Resource"]) for statements in asked.values() for s in statements} == {
+            ("xray:PutTraceSegments", "*")
+        }
+    assert traces({"tracing": "xray"}, {"TASK_TRACING": "none"}) == {}
+
+
+def test_the_secrets_of_a_collector_may_be_read() -> None:
+    headers = {"a": "Bearer ${secret:collector#key}", "b": "${secret:ssm:/otlp/key}"}
+    assert traces({"tracing_headers": headers}) == {}
+    found = traces({"tracing": "https://otlp.example", "tracing_headers": headers})
+    assert found.keys() == ENDS_RUNS
+    assert {(*s["Action"], *s["Resource"]) for s in found["task"]} == {
+        ("secretsmanager:GetSecretValue", "arn:*:secretsmanager:*:*:secret:collector-??????"),
+        ("ssm:GetParameter", "arn:*:ssm:*:*:parameter/otlp/key"),
+    }
 
 
 def test_a_bucket_and_an_api_stage_of_its_own_are_named() -> None:
