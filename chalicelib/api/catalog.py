@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any
 
 from chalicelib.api.http import Reply, Request
@@ -19,7 +20,8 @@ def list_pipelines(request: Request) -> Reply:
         endings = {key: [_shown(step) for step in getattr(pipeline, key)] for key in ENDINGS if getattr(pipeline, key)}
         users = [t.id for t in tasks if t.pipeline == pipeline.name]
         found.append({"name": pipeline.name, "description": pipeline.description, "steps": steps, **endings, "tasks": users})
-    return Reply({"pipelines": found, "next_cursor": None})
+    pipelines, cursor = request.page(sorted(found, key=itemgetter("name")), "name")
+    return Reply({"pipelines": pipelines, "next_cursor": cursor})
 
 
 def _shown(step: Step) -> dict[str, Any]:
@@ -35,4 +37,5 @@ def list_processors(request: Request) -> Reply:
         {"name": p.name, "description": p.description, "config_schema": p.config_schema}
         for p in request.services.catalog.processors.values()
     ]
-    return Reply({"processors": found, "next_cursor": None})
+    processors, cursor = request.page(sorted(found, key=itemgetter("name")), "name")
+    return Reply({"processors": processors, "next_cursor": cursor})

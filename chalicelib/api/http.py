@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import import_module
+from itertools import islice
 from typing import Any
 
 from chalicelib.domain.errors import (
@@ -17,6 +19,7 @@ from chalicelib.domain.errors import (
 )
 from chalicelib.engine.services import Services
 
+MOST_ROWS = 100_000  # of a list that lies in memory: it is given whole where no limit is asked for
 TITLES = {
     400: "Bad Request",
     401: "Unauthorized",
@@ -71,6 +74,18 @@ class Request:
             says = f"has to be one of {', '.join(among)}, not '{value}'"
             raise InvalidRequestError(f"{name} {says}", [FieldError(name, says)])
         return value
+
+    def page(self, rows: Iterable[dict[str, Any]], key: str) -> tuple[list[dict[str, Any]], str | None]:
+        """Rows that lie in memory, in order of their `key`: those behind the cursor, all or `limit` of them, and the next cursor.
+
+        Raises InvalidRequestError.
+        """
+        limit = self.number("limit", MOST_ROWS, MOST_ROWS)
+        behind = self.query.get("cursor", "")
+        found = list(islice((row for row in rows if row[key] > behind), limit + 1))
+        if "limit" not in self.query or len(found) <= limit:
+            return found, None
+        return found[:limit], found[limit - 1][key]
 
 
 @dataclass

@@ -19,6 +19,7 @@ class Route:
     public: bool = False
 
 
+WHOLE = {"limit": "how many at most (all)", "cursor": "next_cursor of the page before"}
 PAGE = {"limit": "how many at most, 1 to 500 (50)", "cursor": "next_cursor of the page before"}
 RUNS = PAGE | {"status": "only runs of this status", "since": "only runs made since this instant (ISO 8601)"}
 START = (
@@ -32,7 +33,7 @@ ROUTES = (
         "/tasks",
         "tasks:list_tasks",
         "All tasks with their status, last and next run",
-        {"q": "words in id, title, description or tags", "category": "", "tag": "", "status": ""},
+        {"q": "words in id, title, description or tags", "category": "", "tag": "", "status": ""} | WHOLE,
         answers={200: "tasks"},
     ),
     Route("GET", "/task/{task_id}", "tasks:get_task", "One task: definition and state", answers={200: "task"}),
@@ -145,12 +146,13 @@ ROUTES = (
     ),
     Route("POST", "/_pause", "schedule:pause_all", "Skip every fire of every task until resumed", answers={200: "paused"}),
     Route("POST", "/_resume", "schedule:resume_all", "Take fires again", answers={200: "paused"}),
-    Route("GET", "/pipelines", "catalog:list_pipelines", "The pipelines and their steps", answers={200: "pipelines"}),
+    Route("GET", "/pipelines", "catalog:list_pipelines", "The pipelines and their steps", WHOLE, answers={200: "pipelines"}),
     Route(
         "GET",
         "/processors",
         "catalog:list_processors",
         "The processors with their configuration's JSON Schema",
+        WHOLE,
         answers={200: "processors"},
     ),
     Route(

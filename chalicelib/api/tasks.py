@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from chalicelib.api.http import Reply, Request
@@ -10,6 +11,7 @@ from chalicelib.api.views import run_view, started_view, task_view
 from chalicelib.domain.arguments import validate_arguments
 from chalicelib.domain.clock import parse_iso
 from chalicelib.domain.errors import FieldError, InvalidArgumentsError, InvalidRequestError
+from chalicelib.domain.model import CatalogTask
 from chalicelib.domain.run import COMMAND_AGENT, RunRecord, Trigger
 from chalicelib.engine import starter
 from chalicelib.store.listing import active_runs
@@ -22,7 +24,7 @@ MOST_KEY = 200
 
 
 def list_tasks(request: Request) -> Reply:
-    """Three queries, however many tasks there are."""
+    """In order of their ids; three queries, however many tasks there are."""
     services = request.services
     services.registry.refresh()
     wanted = request.choice("status", STATUSES)
@@ -31,19 +33,23 @@ def list_tasks(request: Request) -> Reply:
     for _run, task_id, status in active_runs(services.table):
         active.setdefault(task_id, []).append(status)
     now = services.now()
-    found = []
-    for task in services.registry.tasks().values():
-        if "category" in request.query and task.category != request.query["category"]:
-            continue
-        if "tag" in request.query and request.query["tag"] not in task.tags:
-            continue
-        text = " ".join([task.id, task.title, task.description, task.category, *task.tags]).lower()
-        if not all(word in text for word in request.query.get("q", "").lower().split()):
-            continue
-        view = task_view(services, task, states.get(task.id, TaskState()), active.get(task.id, []), now)
-        if wanted is None or view["status"] == wanted:
-            found.append(view)
-    return Reply({"tasks": found, "next_cursor": None})
+
+    def views() -> Iterator[dict[str, Any]]:
+        for _id, task in sorted(services.registry.tasks().items()):
+            if _matches(task, request.query):
+                view = task_view(services, task, states.get(task.id, TaskState()), active.get(task.id, []), now)
+                if wanted is None or view["status"] == wanted:
+                    yield view
+
+    tasks, cursor = request.page(views(), "id")
+    return Reply({"tasks": tasks, "next_cursor": cursor})
+
+
+def _matches(task: CatalogTask, query: dict[str, str]) -> bool:
+    if task.category != query.get("category", task.category) or ("tag" in query and query["tag"] not in task.tags):
+        return False
+    text = " ".join([task.id, task.title, task.description, task.category, *task.tags]).lower()
+    return all(word in text for word in query.get("q", "").lower().split())
 
 
 def get_task(request: Request) -> Reply:

@@ -168,3 +168,23 @@ def test_list_since_an_instant(door: Door) -> None:
     instant = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     newer = [door.done("hello")["id"] for _ in range(2)]
     assert [run["id"] for run in door.get("/task/hello/runs", since=instant)["runs"]] == newer[::-1]
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "name"),
+    [("/tasks/", "tasks", "id"), ("/processors", "processors", "name"), ("/pipelines", "pipelines", "name")],
+)
+def test_lists_of_definitions_come_whole_or_in_pages(door: Door, path: str, key: str, name: str) -> None:
+    whole = [row[name] for row in door.get(path)[key]]
+    assert whole == sorted(whole)
+    assert door.get(path)["next_cursor"] is None
+    paged: list[str] = []
+    query: dict[str, Any] = {"limit": 3}
+    while query.get("cursor", "first") is not None:
+        page = door.get(path, **query)
+        assert 0 < len(page[key]) <= 3
+        paged += [row[name] for row in page[key]]
+        query["cursor"] = page["next_cursor"]
+    assert paged == whole
+    assert door.get(path, limit=len(whole))["next_cursor"] is None
+    assert door.http.get(path, params={"limit": "0"}).json()["errors"][0]["field"] == "limit"
