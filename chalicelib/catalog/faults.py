@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -93,10 +94,13 @@ def validate(model: type[M], raw: Mapping[str, Any]) -> tuple[M | None, list[Fau
         faults: dict[Path, Fault] = {}
         for entry in error.errors(include_url=False):
             fault = _fault(dict(entry), raw, model)
-            if (known := faults.get(fault.path)) is not None:  # the branches of a union
+            known = faults.get(fault.path)
+            if known is not None and fault.message not in known.message:  # the branches of a union
                 fault = Fault(fault.path, f"{known.message}, or {fault.message}", known.hint or fault.hint)
             faults[fault.path] = fault
-        return None, list(faults.values())
+        # What a key stands for when it is left out (a title, say) has the fault of the key that it is taken from, and no place.
+        derived = () in faults and any(path and fault.message == faults[()].message for path, fault in faults.items())
+        return None, [fault for path, fault in faults.items() if path or not derived]
 
 
 def _fault(error: dict[str, Any], raw: Any, model: type[BaseModel]) -> Fault:
@@ -119,7 +123,9 @@ def _fault(error: dict[str, Any], raw: Any, model: type[BaseModel]) -> Fault:
     if kind == "string_pattern_mismatch":
         return Fault(path, f"{_shown(given)} does not match {context['pattern']}")
     message = error["msg"].removeprefix("Input ")
-    return Fault(path, f"{message[:1].lower()}{message[1:]}, not {_shown(given)}")
+    # YAML has more ways to write a truth or a number than one thinks of: off, yes, 012, 1_000, 2026-01-31.
+    quotes = ": in quotes it is text" if kind == "string_type" and isinstance(given, bool | int | float | date) else ""
+    return Fault(path, f"{message[:1].lower()}{message[1:]}, not {_shown(given)}{quotes}")
 
 
 def _real(location: Path, raw: Any) -> Path:

@@ -29,6 +29,7 @@ YAML_MISTAKES = [
     ("misspelt pipeline", "tasks:\n  - id: a\n    pipeline: P\n", 3, "tasks[0].pipeline", "no pipeline 'P'", "did you mean 'p'?"),
     ("no pipeline", "tasks:\n  - id: a\n", 2, "tasks[0].pipeline", "is missing", "one of p"),
     ("no id", "tasks:\n  - pipeline: p\n", 2, "tasks[0].id", "is missing", ""),
+    ("id that is a truth", "tasks:\n  - pipeline: p\n    id: off\n", 3, "tasks[0].id", "valid string, not false: in quotes it is text", ""),
     ("id with a space", "tasks:\n  - pipeline: p\n    id: a b\n", 3, "tasks[0].id", "'a b' does not match", ""),
     ("reserved id", "tasks:\n  - pipeline: p\n    id: runtime\n", 3, "tasks[0].id", "'runtime' is reserved", "another id"),
     ("same id", TASK + "  - id: a\n    pipeline: p\n", 4, "tasks[1].id", "a task 'a' already, at chalicelib/tasks/wrong.yaml:2", ""),
