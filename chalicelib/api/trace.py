@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from chalicelib.api.http import Reply, Request
-from chalicelib.domain.otlp import otlp_of
-from chalicelib.domain.trace import spans_of
+from chalicelib.domain.tracing.otlp import otlp_of
+from chalicelib.domain.tracing.spans import spans_of
 from chalicelib.store.runs import get_run
 
 

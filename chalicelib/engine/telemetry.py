@@ -12,7 +12,7 @@ import sys
 from typing import Any
 
 from chalicelib.domain.run import RunRecord
-from chalicelib.domain.trace import spans_of
+from chalicelib.domain.tracing.spans import spans_of
 from chalicelib.engine.services import Services
 from chalicelib.store.runs import get_runs
 
@@ -61,7 +61,7 @@ def metrics_line(run: RunRecord, stage: str, by: str) -> dict[str, Any]:
 
 
 def _to_xray(services: Services, run: RunRecord) -> None:
-    from chalicelib.domain.xray import segment_of
+    from chalicelib.domain.tracing.xray import segment_of
 
     assert services.clients is not None
     document = segment_of(run.id, spans_of(run, services.now()), services.settings.stage)
@@ -73,7 +73,7 @@ def _to_xray(services: Services, run: RunRecord) -> None:
 def _to_collector(services: Services, run: RunRecord) -> None:
     import urllib3
 
-    from chalicelib.domain.otlp import otlp_of
+    from chalicelib.domain.tracing.otlp import otlp_of
 
     settings = services.settings
     body = json.dumps(otlp_of(run.id, spans_of(run, services.now()), settings.stage)).encode()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from chalicelib.domain.trace import trace_id
+from chalicelib.domain.tracing.spans import trace_id
 from infra.local.testing import LocalStack
 from tests.stack.conftest import ROOT, Door, eventually, make_project, make_stack
 from tests.support.http_server import HttpServer, http_server

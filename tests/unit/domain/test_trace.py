@@ -12,10 +12,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from chalicelib.domain.clock import iso
 from chalicelib.domain.ids import run_id_of
-from chalicelib.domain.otlp import otlp_of
 from chalicelib.domain.run import RunRecord
-from chalicelib.domain.trace import Span, root_id, spans_of, trace_id
-from chalicelib.domain.xray import MOST_BYTES, segment_of
+from chalicelib.domain.tracing.otlp import otlp_of
+from chalicelib.domain.tracing.spans import Span, root_id, spans_of, trace_id
+from chalicelib.domain.tracing.xray import MOST_BYTES, segment_of
 
 BEGAN = 1_900_000_000_123
 RUN, CAUSE = run_id_of(BEGAN, "a"), run_id_of(BEGAN, "b")

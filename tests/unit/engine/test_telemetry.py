@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from chalicelib.domain.errors import SettingsError
-from chalicelib.domain.trace import trace_id
+from chalicelib.domain.tracing.spans import trace_id
 from chalicelib.engine.secrets import Secrets
 from chalicelib.settings import load_settings
 from tests.support.http_server import HttpServer, http_server

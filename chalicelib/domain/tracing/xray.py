@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.domain.trace import Span, clean, trace_id
+from chalicelib.domain.tracing.spans import Span, clean, trace_id
 
 MOST_BYTES = 64_000  # of a document
 MOST_MESSAGE = 1_000

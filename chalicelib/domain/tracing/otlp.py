@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from chalicelib.domain.trace import Span, clean, root_id, trace_id
+from chalicelib.domain.tracing.spans import Span, clean, root_id, trace_id
 
 INTERNAL = 1
 CODES = {"unset": 0, "ok": 1, "error": 2}
