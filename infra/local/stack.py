@@ -222,6 +222,8 @@ class Stack:
             job.cancel()
         await self._drain(server)
         await asyncio.gather(*jobs, return_exceptions=True)
+        if not self.failure:
+            self.console.say("stopped; what has run is kept for the next start")
 
     async def _drain(self, server: asyncio.Server) -> None:
         """Take no new work, give running work its time, say goodbye. AWS requests are served until the end."""
