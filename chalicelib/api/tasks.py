@@ -14,7 +14,7 @@ from chalicelib.domain.errors import FieldError, InvalidArgumentsError, InvalidR
 from chalicelib.domain.model import CatalogTask
 from chalicelib.domain.run import COMMAND_AGENT, RunRecord, Trigger
 from chalicelib.engine import starter
-from chalicelib.store.listing import active_runs
+from chalicelib.store.listing import Active, active_by_task
 from chalicelib.store.runs import get_run
 from chalicelib.store.tasks import TaskState, get_task_state, list_task_states
 
@@ -29,15 +29,13 @@ def list_tasks(request: Request) -> Reply:
     services.registry.refresh()
     wanted = request.choice("status", STATUSES)
     states = list_task_states(services.table)
-    active: dict[str, list[str]] = {}
-    for _run, task_id, status in active_runs(services.table):
-        active.setdefault(task_id, []).append(status)
+    active = active_by_task(services.table)
     now = services.now()
 
     def views() -> Iterator[dict[str, Any]]:
         for _id, task in sorted(services.registry.tasks().items()):
-            if _matches(task, request.query):
-                view = task_view(services, task, states.get(task.id, TaskState()), active.get(task.id, []), now)
+            if is_meant(task, request.query):
+                view = task_view(services, task, states.get(task.id, TaskState()), active.get(task.id, Active()), now)
                 if wanted is None or view["status"] == wanted:
                     yield view
 
@@ -45,7 +43,8 @@ def list_tasks(request: Request) -> Reply:
     return Reply({"tasks": tasks, "next_cursor": cursor})
 
 
-def _matches(task: CatalogTask, query: dict[str, str]) -> bool:
+def is_meant(task: CatalogTask, query: dict[str, str]) -> bool:
+    """Whether a task is one of those that `q`, `category` and `tag` ask for."""
     if task.category != query.get("category", task.category) or ("tag" in query and query["tag"] not in task.tags):
         return False
     text = " ".join([task.id, task.title, task.description, task.category, *task.tags]).lower()
@@ -111,6 +110,6 @@ def task_reply(request: Request, task_id: str, status: int = 200) -> Reply:
     services = request.services
     services.registry.refresh()
     task = services.registry.task(task_id)
-    active = [status for _run, _task, status in active_runs(services.table, task_id)]
+    active = active_by_task(services.table, task_id).get(task_id, Active())
     view = task_view(services, task, get_task_state(services.table, task_id), active, services.now())
     return Reply(view, status, {"ETag": services.registry.etag(task_id)})

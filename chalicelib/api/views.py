@@ -14,6 +14,7 @@ from chalicelib.domain.model import CatalogTask, Parameter
 from chalicelib.domain.price import MEMORY, Usage, price, usage_of_runs
 from chalicelib.domain.run import RunRecord
 from chalicelib.engine.services import Services
+from chalicelib.store.listing import Active
 from chalicelib.store.tasks import TaskState
 
 
@@ -103,8 +104,8 @@ def websocket_url(services: Services, run_id: str, ticket: str | None) -> str | 
     return f"{base}?run={run_id}&ticket={ticket}"
 
 
-def task_view(services: Services, task: CatalogTask, state: TaskState, active: list[str], now: int) -> dict[str, Any]:
-    """A task as JSON. `active`: the statuses of its active runs."""
+def task_view(services: Services, task: CatalogTask, state: TaskState, active: Active, now: int) -> dict[str, Any]:
+    """A task as JSON."""
     return {
         "id": task.id,
         "name": task.name,
@@ -113,7 +114,7 @@ def task_view(services: Services, task: CatalogTask, state: TaskState, active: l
         "category": task.category,
         "tags": task.tags,
         "icon": task.icon,
-        "status": task_status(task, state, active),
+        "status": task_status(task, state, active.statuses),
         "enabled": task.enabled,
         "schedule": task.schedule,
         "schedule_text": _schedule_text(services, task),
@@ -127,7 +128,7 @@ def task_view(services: Services, task: CatalogTask, state: TaskState, active: l
         "last_run": _iso(state.last_started_at),
         "last_run_id": state.last_run_id,
         "last_status": state.last_status,
-        "next_run": _next_run(services, task, now),
+        "next_run": _next_run(services, task, active, now),
         "duration": None if state.last_seconds is None else text_of(state.last_seconds),
         "duration_seconds": state.last_seconds,
         "usual_seconds": round(state.total_seconds / state.runs, 3) if state.runs else None,
@@ -145,7 +146,7 @@ def task_view(services: Services, task: CatalogTask, state: TaskState, active: l
         "danger": task.danger,
         "expensive": task.expensive,
         "parameters": [parameter_view(p) for p in task.parameters],
-        "active_runs": len(active),
+        "active_runs": len(active.statuses),
         "runs": {"total": state.runs, "completed": state.completed, "failed": state.failed, "stopped": state.stopped},
         "metadata": task.metadata,
         "source": task.source,
@@ -175,13 +176,14 @@ def _schedule_text(services: Services, task: CatalogTask) -> str | None:
     return describe(task, services.settings.time_zone)
 
 
-def _next_run(services: Services, task: CatalogTask, now: int) -> str | None:
+def _next_run(services: Services, task: CatalogTask, active: Active, now: int) -> str | None:
+    """Its next fire, or a run that somebody asked for at an earlier instant."""
     from chalicelib.domain.timetable import has_schedule, next_fire
 
-    if not task.enabled or not has_schedule(task):
-        return None
-    fire = next_fire(task, services.settings.time_zone, now)
-    return None if fire is None else iso(fire.at)
+    known = [] if active.asked_for is None else [active.asked_for]
+    if task.enabled and has_schedule(task) and (fire := next_fire(task, services.settings.time_zone, now)) is not None:
+        known.append(fire.at)
+    return iso(min(known)) if known else None
 
 
 def _parameters(services: Services, task_id: str) -> list[Parameter]:

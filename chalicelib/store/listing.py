@@ -6,7 +6,7 @@ A cursor is the id of the last run that was given: all keys of the next page fol
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from chalicelib.domain.errors import InvalidCursorError
@@ -16,6 +16,7 @@ from chalicelib.store.records import run_key
 from chalicelib.store.runs import get_runs
 from chalicelib.store.table import Table
 
+MOST_WAITING = 100  # runs for which it is looked up when they are to start
 MOST_PAGES = 5  # of looking for runs of one task and one status; a page that comes back short still has a cursor
 
 
@@ -106,6 +107,29 @@ def latest_run_at(table: Table, task_id: str) -> int:
     for item in table.query("task_id = :task", index="by_task", newest_first=True, limit=1, page=1, task=task_id):
         return instant_of(item["id"])
     return 0
+
+
+@dataclass(frozen=True)
+class Active:
+    """A task's runs that are not over: their statuses; and for when (epoch ms) the first of those was asked for that still wait."""
+
+    statuses: list[str] = field(default_factory=list)
+    asked_for: int | None = None
+
+
+def active_by_task(table: Table, task_id: str | None = None) -> dict[str, Active]:
+    """Of one task or of all, by task id; tasks without such runs are missing. One batch more where runs wait for an instant."""
+    statuses: dict[str, list[str]] = {}
+    waiting: list[str] = []
+    for run_id, task, status in active_runs(table, task_id):
+        statuses.setdefault(task, []).append(status)
+        if status == "scheduled" and len(waiting) < MOST_WAITING:
+            waiting.append(run_id)
+    asked: dict[str, int] = {}
+    for run in get_runs(table, waiting) if waiting else ():
+        if run.status == "scheduled" and run.fire_at is not None:
+            asked[run.task_id] = min(run.fire_at, asked.get(run.task_id, run.fire_at))
+    return {task: Active(found, asked.get(task)) for task, found in statuses.items()}
 
 
 def active_runs(table: Table, task_id: str | None = None) -> list[tuple[str, str, str]]:

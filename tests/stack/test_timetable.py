@@ -129,8 +129,12 @@ print(json.dumps(done.run({MIDNIGHT} + {HOURS} * 3_600_000).ledger))
 
 def test_a_start_with_an_instant_waits_for_it(timed: Door, clock: Path) -> None:
     now = now_ms() + int(clock.read_text())
+    later = timed.http.post("/task/after/_start", json={"at": iso(now + 7_200_000)}).json()["run_id"]
     answer = timed.http.post("/task/after/_start", json={"at": iso(now + 3_600_000)})
     assert (answer.status_code, answer.json()["status"]) == (202, "scheduled")
+    for task in (timed.get("/task/after"), timed.get("/tasks/", q="after")["tasks"][0]):
+        assert (task["next_run"], task["active_runs"]) == (iso(now + 3_600_000), 2)
+    timed.stop(later)
     move(clock, int(clock.read_text()) + 3_600_000)
     timed.stack.client("lambda").invoke(FunctionName="nightshift-local-dispatcher", Payload=b"{}")
     assert timed.wait(answer.json()["run_id"])["status"] == "completed"

@@ -6,12 +6,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib.api.tasks import STATUSES
+from chalicelib.api.tasks import STATUSES, is_meant
 from chalicelib.api.views import task_status, task_view
 from chalicelib.domain.model import CatalogTask
 from chalicelib.domain.timetable import has_schedule
 from chalicelib.engine.services import Services
-from chalicelib.store.listing import active_runs
+from chalicelib.store.listing import Active, active_by_task
 from chalicelib.store.tasks import TaskState, list_task_states
 from chalicelib.web.bars import strip
 from chalicelib.web.visit import View, Visit
@@ -28,7 +28,7 @@ class Row:
 
     task: CatalogTask
     state: TaskState
-    active: list[str]
+    active: Active
     status: str
 
 
@@ -79,25 +79,19 @@ def _more(page: int, left: int, found: int) -> dict[str, Any] | None:
 
 def _rows(services: Services) -> list[Row]:
     states = list_task_states(services.table)
-    active: dict[str, list[str]] = {}
-    for _run, task_id, status in active_runs(services.table):
-        active.setdefault(task_id, []).append(status)
+    active = active_by_task(services.table)
     found = []
     for task in services.registry.tasks().values():
-        state, mine = states.get(task.id, TaskState()), active.get(task.id, [])
-        found.append(Row(task, state, mine, task_status(task, state, mine)))
+        state, mine = states.get(task.id, TaskState()), active.get(task.id, Active())
+        found.append(Row(task, state, mine, task_status(task, state, mine.statuses)))
     return found
 
 
 def _matches(row: Row, chosen: dict[str, str]) -> bool:
-    task = row.task
-    text = " ".join([task.id, task.title, task.description, task.category, *task.tags]).lower()
     return (
-        all(word in text for word in chosen.get("q", "").lower().split())
-        and chosen.get("category", task.category) == task.category
-        and ("tag" not in chosen or chosen["tag"] in task.tags)
+        is_meant(row.task, chosen)
         and chosen.get("status", row.status) == row.status
-        and ("trigger" not in chosen or chosen["trigger"] in _triggers(task))
+        and ("trigger" not in chosen or chosen["trigger"] in _triggers(row.task))
     )
 
 
