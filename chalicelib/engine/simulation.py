@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chalicelib.domain.model import Catalog
@@ -58,7 +58,7 @@ class Simulation:
         self.services = Services(
             table=table,
             catalog=catalog,
-            settings=settings,
+            settings=replace(settings, metrics="none", tracing="none"),  # nobody is to hear of runs that never were
             invoke=self._invoke,
             post=lambda connection, text: True,
             s3=lambda: None,

@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
+from tests.support.http_server import http_server
+
 ROOT = Path(__file__).parents[2]
 
 
-def nightshift(*args: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"NIGHTSHIFT_URL": "http://127.0.0.1:9", "PYTHONPATH": str(ROOT)}
+def nightshift(*args: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"NIGHTSHIFT_URL": "http://127.0.0.1:9", "PYTHONPATH": str(ROOT)} | variables
     return subprocess.run(
         [sys.executable, "-m", "chalicelib.cli", *args], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=110
     )
@@ -34,6 +36,14 @@ def test_a_day_of_the_samples_is_simulated_in_seconds() -> None:
     assert 0 < report["peak_slots"]["global"]["slots"] <= report["peak_slots"]["global"]["limit"]
     assert report["dollars"] > 0
     assert took < 30, "5 s on a machine that has nothing else to do"
+
+
+def test_nobody_hears_of_runs_that_never_were() -> None:
+    with http_server() as collector:
+        told = {"TASK_TRACING": collector.url, "TASK_METRICS": "task"}
+        done = nightshift("simulate", "--days", "1", "--start", "2026-11-23T00:00:00Z", "--seconds", "2", "--json", **told)
+    assert json.loads(done.stdout)["runs"] > 100
+    assert collector.asked == []
 
 
 @pytest.fixture
