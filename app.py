@@ -48,7 +48,7 @@ def _answer(route: Route, params: dict[str, str]) -> Response:
     try:
         request = _request(params)
         if not route.public:
-            check_token(request.services, request.headers)
+            request.who = check_token(request.services, request.headers)
             check_origin(request.headers, route.method)
         reply: Reply = call(route.handler, request)
     except NightshiftError as error:

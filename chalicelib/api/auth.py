@@ -15,16 +15,18 @@ COOKIE = "nightshift_token"
 KNOWN_FOR = 60.0  # seconds that a token, once found, is not looked up again
 TICKET_SECONDS = 6 * 3600
 
-_known: dict[str, float] = {}
+_known: dict[str, tuple[str, float]] = {}
 
 
-def check_token(services: Services, headers: dict[str, str], query: dict[str, str] | None = None) -> None:
-    """Raise UnauthorizedError unless the request carries a known token: as `Authorization: Bearer`, or as the pages' cookie."""
+def check_token(services: Services, headers: dict[str, str]) -> str:
+    """Whose token the request carries, as `Authorization: Bearer` or as the pages' cookie. Raises UnauthorizedError."""
     token = token_of(headers)
     if not token:
         raise UnauthorizedError("a login token is needed: send it as 'Authorization: Bearer TOKEN'")
-    if not token_is_known(services, token):
+    owner = token_owner(services, token)
+    if owner is None:
         raise UnauthorizedError("the login token is not known here")
+    return owner
 
 
 def check_origin(headers: dict[str, str], method: str) -> None:
@@ -49,17 +51,18 @@ def token_of(headers: dict[str, str]) -> str:
     return ""
 
 
-def token_is_known(services: Services, token: str) -> bool:
-    """Whether a token is the stack's own or one of the table's."""
+def token_owner(services: Services, token: str) -> str | None:
+    """Whose token it is: one of the table's has a name, the stack's own has none (""). None: it does not let in."""
     own = services.settings.token
     if own and hmac.compare_digest(own.encode(), token.encode()):
-        return True
-    if _known.get(token, 0) > time.monotonic():
-        return True
-    if not tokens.token_known(services.table, token):
-        return False
-    _known[token] = time.monotonic() + KNOWN_FOR
-    return True
+        return ""
+    owner, until = _known.get(token, ("", 0.0))
+    if until > time.monotonic():
+        return owner
+    found = tokens.token_owner(services.table, token)
+    if found is not None:
+        _known[token] = (found, time.monotonic() + KNOWN_FOR)
+    return found
 
 
 def ticket_for(services: Services, run_id: str) -> str:

@@ -66,7 +66,8 @@ def delete_task(request: Request) -> Reply:
 
 def _change(request: Request, change: dict[str, Any] | None) -> None:
     services, task_id = request.services, request.params["task_id"]
-    services.registry.change(task_id, change, request.headers.get("if-match"))
+    noted = {**change, "by": request.who or None, "at": services.now()} if change else None
+    services.registry.change(task_id, noted, request.headers.get("if-match"))
     plan_task(services, task_id)
     want_sync(services.table)  # the cadence rules follow with the next sweep, which meanwhile wakes the dispatcher itself
 

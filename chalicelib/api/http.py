@@ -42,6 +42,7 @@ class Request:
     query: dict[str, str] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     raw_body: bytes = b""
+    who: str = ""  # whose token it carries, where tokens have names
 
     def body(self, known: set[str]) -> dict[str, Any]:
         """The JSON object of the body (an empty body is an empty object). Raises InvalidRequestError, InvalidArgumentsError."""

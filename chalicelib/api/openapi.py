@@ -32,7 +32,7 @@ RUN = {
     "required": ["id", "task_id", "status", "trigger", "args", "attempt", "created_at"],
     "properties": {
         **dict.fromkeys(("id", "task_id", "status", "trigger", "created_at", "url"), TEXT),
-        **dict.fromkeys(("started_at", "finished_at", "duration", "websocket_url"), NULLABLE),
+        **dict.fromkeys(("started_at", "finished_at", "duration", "websocket_url", "started_by", "stopped_by"), NULLABLE),
         "args": {"type": "object"},
         "attempt": {"type": "integer"},
         "partial": TRUTH,

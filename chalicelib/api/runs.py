@@ -105,13 +105,14 @@ def get_result(request: Request) -> Reply:
 
 def stop_run(request: Request) -> Reply:
     """A queued run is over at once; a running one within seconds."""
-    run = starter.stop(request.services, request.params["run_id"])
+    run = starter.stop(request.services, request.params["run_id"], request.who)
     return Reply({"stopped": [run.id], "status": run.status}, 202)
 
 
 def retry_run(request: Request) -> Reply:
     """A new run."""
-    return Reply(started_view(request.services, starter.retry(request.services, request.params["run_id"])), 202)
+    run = starter.retry(request.services, request.params["run_id"], request.who)
+    return Reply(started_view(request.services, run), 202)
 
 
 def _list(request: Request, task_id: str | None) -> Reply:

@@ -104,7 +104,8 @@ def list_fires(request: Request) -> Reply:
 
 def pause_all(request: Request) -> Reply:
     """Fires are skipped from now on, and say so in the ledger; runs at work go on."""
-    request.services.registry.change(EVERYTHING, {"paused": True})
+    noted = {"paused": True, "by": request.who or None, "at": request.services.now()}
+    request.services.registry.change(EVERYTHING, noted)
     return Reply({"paused": True})
 
 

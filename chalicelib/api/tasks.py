@@ -76,7 +76,7 @@ def run_task(request: Request) -> Reply:
 def stop_task(request: Request) -> Reply:
     """202 with the runs that were active, 409 when there is none."""
     task = request.services.registry.task(request.params["task_id"])
-    return Reply({"stopped": starter.stop_task(request.services, task.id)}, 202)
+    return Reply({"stopped": starter.stop_task(request.services, task.id, request.who)}, 202)
 
 
 def _start(request: Request) -> RunRecord:
@@ -91,7 +91,8 @@ def _start(request: Request) -> RunRecord:
         raise InvalidRequestError(f"Idempotency-Key has to be 1 to {MOST_KEY} characters long")
     checked: dict[str, Any] = validate_arguments(task.parameters, args)
     trigger: Trigger = "manual" if request.headers.get("user-agent") == COMMAND_AGENT else "api"
-    return starter.start(services, task_id, checked, trigger=trigger, idempotency_key=key, at=_instant(body.get("at")))
+    at = _instant(body.get("at"))
+    return starter.start(services, task_id, checked, trigger=trigger, idempotency_key=key, at=at, by=request.who)
 
 
 def _instant(text: Any) -> int | None:

@@ -42,6 +42,8 @@ def run_view(services: Services, run: RunRecord, *, whole: bool = True) -> dict[
         "result": run.result,
         "error": run.error,
         "retry_of": run.retry_of,
+        "started_by": run.started_by,
+        "stopped_by": run.stopped_by,
         "caused_by": run.caused_by,
         "fire_at": _iso(run.fire_at),
         "seq": run.seq,
@@ -106,6 +108,7 @@ def websocket_url(services: Services, run_id: str, ticket: str | None) -> str | 
 
 def task_view(services: Services, task: CatalogTask, state: TaskState, active: Active, now: int) -> dict[str, Any]:
     """A task as JSON."""
+    change = services.registry.changes_of(task.id)
     return {
         "id": task.id,
         "name": task.name,
@@ -148,6 +151,8 @@ def task_view(services: Services, task: CatalogTask, state: TaskState, active: A
         "parameters": [parameter_view(p) for p in task.parameters],
         "active_runs": len(active.statuses),
         "runs": {"total": state.runs, "completed": state.completed, "failed": state.failed, "stopped": state.stopped},
+        "changed_by": change.get("by"),
+        "changed_at": _iso(change.get("at")),
         "metadata": task.metadata,
         "source": task.source,
     }

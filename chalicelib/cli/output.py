@@ -130,7 +130,7 @@ def runs_table(runs: Iterable[Mapping[str, Any]]) -> Table:
             _safe(run["id"]),
             _safe(run.get("task_id")),
             status(run.get("status")),
-            _safe(run.get("trigger")),
+            _safe(run.get("trigger")) + (f" [dim]by {_safe(run['started_by'])}[/]" if run.get("started_by") else ""),
             relative(run.get("started_at") or run.get("created_at")),
             _safe(run.get("duration")),
             _safe(remark if isinstance(remark, str) else json.dumps(remark, ensure_ascii=False)) if remark else "",

@@ -74,6 +74,8 @@ class RunRecord:
     followers: frozenset[str] = frozenset()
     follows: int = 0  # how often somebody began to follow: tells whether `followers` is current
     retry_of: str | None = None
+    started_by: str | None = None  # whose token it was, where a person or a program asked for it
+    stopped_by: str | None = None
     caused_by: list[str] = field(default_factory=list)  # the runs whose success started it
     fire_at: int | None = None  # the fire that it is, or the instant it was asked for
     usage: dict[str, Any] | None = None

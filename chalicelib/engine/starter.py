@@ -36,6 +36,7 @@ def start(
     idempotency_key: str | None = None,
     retry_of: str | None = None,
     at: int | None = None,
+    by: str = "",
 ) -> RunRecord:
     """Make a run and get it going, or have it wait until an instant (epoch ms). `args` are validated already.
 
@@ -45,7 +46,7 @@ def start(
     if not task.enabled:
         raise TaskDisabledError(f"task '{task_id}' is disabled; enable it first")
     later = at is not None and at > services.now()
-    run = new_run(services, task, args, trigger, retry_of=retry_of, fire_at=at, scheduled=later)
+    run = new_run(services, task, args, trigger, retry_of=retry_of, fire_at=at, scheduled=later, by=by)
     check_rates(services, task, idempotency_key or run.id)
     there = runs.put_new_run(services.table, run, idempotency_key)
     if there.id != run.id:
@@ -66,6 +67,7 @@ def new_run(
     fire_at: int | None = None,
     caused_by: list[str] | None = None,
     scheduled: bool = False,
+    by: str = "",
 ) -> RunRecord:
     """A run that is not written yet. Without `args` (a fire, a dependency) the parameters' defaults hold."""
     now = services.now()
@@ -89,25 +91,26 @@ def new_run(
         tail=[{"seq": 1, "at": iso(now), "type": "status", "status": status, "attempt": 1, "trigger": trigger}],
         history=[{"at": now, "status": status, "attempt": 1}],
         retry_of=retry_of,
+        started_by=by or None,
         caused_by=caused_by or [],
         fire_at=fire_at,
     )
 
 
-def retry(services: Services, run_id: str) -> RunRecord:
+def retry(services: Services, run_id: str, by: str = "") -> RunRecord:
     """A new run with the arguments of a finished one. Raises UnknownRunError, RunNotFinishedError."""
     run = runs.get_run(services.table, run_id)
     if not run.terminal:
         raise RunNotFinishedError(f"run {run_id} is {run.status}; only a finished run can be run again")
-    return start(services, run.task_id, run.args, trigger="retry", retry_of=run.id)
+    return start(services, run.task_id, run.args, trigger="retry", retry_of=run.id, by=by)
 
 
-def stop(services: Services, run_id: str) -> RunRecord:
+def stop(services: Services, run_id: str, by: str = "") -> RunRecord:
     """Stop a run: a queued one is over at once, a running one is asked to, and keeps its slot until its process has ended.
 
     Raises UnknownRunError, RunFinishedError.
     """
-    run = runs.request_stop(services.table, run_id)
+    run = runs.request_stop(services.table, run_id, by)
     for _try in range(STOP_TRIES):
         if run.terminal:
             if run.status == "stopped" and run.stop_requested:
@@ -129,12 +132,12 @@ def stop_quietly(services: Services, run_id: str) -> None:
         stop(services, run_id)
 
 
-def stop_task(services: Services, task_id: str) -> list[str]:
+def stop_task(services: Services, task_id: str, by: str = "") -> list[str]:
     """Stop every active run of a task; their ids. Raises NothingToStopError when there is none."""
     stopped = []
     for run_id, _task, _status in active_runs(services.table, task_id):
         try:
-            stop(services, run_id)
+            stop(services, run_id, by)
         except RunFinishedError:
             continue
         stopped.append(run_id)

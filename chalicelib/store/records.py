@@ -14,7 +14,7 @@ FORMAT = 1
 # What people say goes in as JSON text (see codec); small scalars as they are.
 _JSON = ("args", "progress", "result", "error", "steps", "usage", "carried", "artifacts", "warnings")
 # Only there when there is something to say. A run of one leg, as nearly all are, knows nothing of legs.
-_LATER = ("leg", "claimed_by", "claimed_as", "partial")
+_LATER = ("leg", "claimed_by", "claimed_as", "partial", "started_by", "stopped_by")
 _PLAIN = (
     "id",
     "task_id",
@@ -67,6 +67,7 @@ def run_item(run: RunRecord) -> dict[str, Any]:
         "history": [moment(h["at"], h["status"], h["attempt"]) for h in run.history],
         "attempts": [],
         "caused_by": run.caused_by or None,
+        "started_by": run.started_by or None,
         "due": "due" if run.status == "scheduled" else None,
         "due_at": run.fire_at if run.status == "scheduled" else None,
         "follows": 0,

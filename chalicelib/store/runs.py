@@ -249,10 +249,13 @@ def touch(table: Table, run: RunRecord, now: int) -> bool:
     return True
 
 
-def request_stop(table: Table, run_id: str) -> RunRecord:
+def request_stop(table: Table, run_id: str, by: str = "") -> RunRecord:
     """Ask an active run to stop; a queued one still has to be closed. Gives the run as it is (terminal ones unchanged)."""
+    change, values = "SET stop_requested = :yes", {"yes": True, **ACTIVE_WORDS}
+    if by:
+        change, values = f"{change}, stopped_by = if_not_exists(stopped_by, :by)", values | {"by": by}
     try:
-        return run_of(table.update(run_key(run_id), "SET stop_requested = :yes", ACTIVE, yes=True, **ACTIVE_WORDS))
+        return run_of(table.update(run_key(run_id), change, ACTIVE, **values))
     except ConditionFailed as refused:
         if refused.item is None:
             raise UnknownRunError(run_id) from None

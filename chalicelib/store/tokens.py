@@ -12,9 +12,10 @@ from chalicelib.store.table import ConditionFailed, Table
 ID_LENGTH = 8
 
 
-def token_known(table: Table, token: str) -> bool:
-    """Whether a token is one of ours."""
-    return table.get(("TOKEN", _hash(token))) is not None
+def token_owner(table: Table, token: str) -> str | None:
+    """Whose token it is; None for one that is not ours."""
+    item = table.get(("TOKEN", _hash(token)))
+    return None if item is None else str(item["name"])
 
 
 def put_token(table: Table, token: str, name: str, created_at: int) -> None:

@@ -6,7 +6,7 @@ import json
 from importlib import import_module
 from typing import Any
 
-from chalicelib.api.auth import check_token, token_is_known
+from chalicelib.api.auth import check_token, token_owner
 from chalicelib.api.http import Reply, Request, problem
 from chalicelib.domain.errors import NightshiftError, UnauthorizedError, http_status
 from chalicelib.engine.services import Services
@@ -39,7 +39,7 @@ def _answer(visit: Visit, page: Page) -> Reply:
     elif "token" in visit.request.query and not page.public:
         return _log_in(visit)
     if not page.public:
-        check_token(visit.services, visit.request.headers)
+        visit.request.who = check_token(visit.services, visit.request.headers)
     module, function = page.handler.split(":")
     answer = getattr(import_module(f"chalicelib.web.pages.{module}"), function)(visit)
     if isinstance(answer, View):
@@ -52,7 +52,7 @@ def _log_in(visit: Visit) -> Reply:
     """`?token=` becomes a cookie, and goes from the address bar."""
     query = dict(visit.request.query)
     token = query.pop("token")
-    if not token_is_known(visit.services, token):
+    if token_owner(visit.services, token) is None:
         raise UnauthorizedError("the login token is not known here")
     reply = redirect(visit, visit.here, **query)
     reply.headers["Set-Cookie"] = login_cookie(visit, token)

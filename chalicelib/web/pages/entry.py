@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chalicelib.api.auth import token_is_known
+from chalicelib.api.auth import token_owner
 from chalicelib.api.http import Reply
 from chalicelib.domain.errors import UnauthorizedError
 from chalicelib.web.forms import read_form
@@ -19,7 +19,7 @@ def login(visit: Visit) -> Reply:
     """The token becomes a cookie; then back to the page that asked for it."""
     form = read_form(visit.request)
     token = form.text("token")
-    if not token or not token_is_known(visit.services, token):
+    if not token or token_owner(visit.services, token) is None:
         raise UnauthorizedError("the login token is not known here")
     asked = form.text("asked")
     reply = redirect(visit, asked if _is_page(asked) else "/admin/task")

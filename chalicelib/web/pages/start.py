@@ -49,7 +49,8 @@ def _started(visit: Visit, *, wait: bool) -> Reply | View:
     try:
         args = _checked(task, form, given)
         stored = {name: _stored(visit, value) for name, value in args.items()}
-        made = starter.start(services, task.id, stored, trigger="manual", idempotency_key=_key(form, stored))
+        key, who = _key(form, stored), visit.request.who
+        made = starter.start(services, task.id, stored, trigger="manual", idempotency_key=key, by=who)
     except (InvalidError, ConflictError, RateLimitedError) as error:
         if visit.wants_json:
             raise
