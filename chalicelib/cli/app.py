@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from chalicelib.cli import catalog, deploy, local, runs, schedule, stats, tasks, token, trace, trial
+from chalicelib.cli import catalog, deploy, local, pause, runs, schedule, stats, tasks, token, trace, trial
 from chalicelib.cli.command import Command, Group
 
 app = typer.Typer(
@@ -42,6 +42,8 @@ for command in (
     runs.logs,
     trace.trace,
     stats.stats,
+    pause.pause,
+    pause.resume,
     schedule.simulate,
     trial.run,
     catalog.validate,

@@ -80,6 +80,14 @@ class Client:
 
     # Runs
 
+    def pause(self, id: str | None = None) -> JSON:
+        """Skip the fires of a task, or of all tasks, until resumed. Runs at work go on."""
+        return self._pause(id, True)
+
+    def resume(self, id: str | None = None) -> JSON:
+        """Take fires again."""
+        return self._pause(id, False)
+
     def runs(
         self, task: str | None = None, status: str | None = None, since: str | None = None, limit: int | None = None
     ) -> Iterator[JSON]:
@@ -158,6 +166,11 @@ class Client:
     def pipelines(self) -> list[JSON]:
         """Every pipeline with its steps."""
         return list(self._pages("/pipelines", "pipelines", {}))
+
+    def _pause(self, id: str | None, wanted: bool) -> JSON:
+        if id is None:
+            return self._object(self._http.request("POST", "/_pause" if wanted else "/_resume"))
+        return self._object(self._http.request("PATCH", _path("task", id), body={"paused": wanted}))
 
     def _start(self, id: str, verb: str, args: Mapping[str, Any] | None, key: str | None) -> Response:
         headers = {"Idempotency-Key": key or uuid.uuid4().hex}

@@ -117,6 +117,11 @@ class Registry:
         """Whether its fires are to be skipped just now: its own pause, or everybody's."""
         return task.paused or bool(self.changes_of(EVERYTHING).get("paused"))
 
+    def pause_of_all(self) -> dict[str, Any] | None:
+        """While every task is paused: `{by, at}`, as far as it is known who did it and when (epoch ms)."""
+        change = self.changes_of(EVERYTHING)
+        return {"by": change.get("by"), "at": change.get("at")} if change.get("paused") else None
+
     def _refresh(self, force: bool = False) -> None:
         now = self.services.now()
         if force or now - self._read_at > CACHED_MS:

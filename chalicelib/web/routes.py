@@ -32,6 +32,7 @@ PAGES = (
     Page("POST", "/admin/run/{run_id}/retry", "run:retry"),
     Page("GET", "/admin/runs", "runs:show"),
     Page("GET", "/admin/schedule", "schedule:show"),
+    Page("POST", "/admin/schedule/paused", "schedule:pause"),
     Page("GET", "/admin/stats", "stats:show"),
     Page("GET", "/static/{version}/{name}", "assets:show", public=True),
 )

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
+import sys
+
 import httpx
 import pytest
 
 from chalicelib.domain.clock import now_ms
 from chalicelib.store.table import Table
 from chalicelib.store.tokens import put_token
-from tests.stack.conftest import Door
+from tests.stack.conftest import ROOT, Door, eventually
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +58,33 @@ def test_a_task_says_who_changed_it(door: Door, people: dict[str, httpx.Client])
 def test_what_nobody_asked_for_names_nobody(door: Door) -> None:
     run = door.done("hello")
     assert (run["started_by"], run["stopped_by"]) == (None, None)
+
+
+def test_everything_is_paused_from_the_page_and_says_by_whom(door: Door, people: dict[str, httpx.Client]) -> None:
+    ada, form = people["ada"], {"Sec-Fetch-Site": "same-origin"}
+    for page in ("/admin/schedule", "/admin/task"):
+        assert "Everything is paused" not in ada.get(page).text
+    answer = ada.post("/admin/schedule/paused", data={"paused": "true", "back": "schedule"}, headers=form)
+    assert (answer.status_code, answer.headers["location"]) == (303, "../../admin/schedule")
+    assert door.get("/task/hello")["paused"]
+    assert re.search(r"Everything is paused</b>, <time.*</time> by ada\.", people["grace"].get("/admin/schedule").text)
+    eventually(lambda: "Everything is paused" in people["grace"].get("/admin/task").text, 10)
+    answer = ada.post("/admin/schedule/paused", data={"paused": "false", "back": "tasks"}, headers=form)
+    assert (answer.status_code, answer.headers["location"]) == (303, "../../admin/task")
+    assert not door.get("/task/hello")["paused"]
+    assert "Everything is paused" not in ada.get("/admin/schedule").text
+
+
+def test_the_command_pauses_one_task_or_all(door: Door) -> None:
+    def command(*args: str) -> str:
+        arguments = [sys.executable, "-m", "chalicelib.cli", "--url", door.stack.url, "--token", door.stack.token, *args]
+        return subprocess.run(arguments, capture_output=True, text=True, cwd=ROOT, timeout=60, check=True).stdout.strip()
+
+    assert command("pause", "hello").endswith("Go on with: nightshift resume hello")
+    assert door.get("/task/hello")["paused"]
+    assert not door.get("/task/lines")["paused"]
+    assert json.loads(command("pause", "--json")) == {"task_id": None, "paused": True}
+    assert door.get("/task/lines")["paused"]
+    assert "once all tasks are resumed" in command("resume", "hello")
+    assert command("resume") == "Fires of all tasks are taken again."
+    assert not door.get("/task/hello")["paused"]

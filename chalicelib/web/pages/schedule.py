@@ -7,7 +7,8 @@ from collections.abc import Collection, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from chalicelib.api.schedule import conflict_view, conflicts_among, fires_of
+from chalicelib.api.http import Reply
+from chalicelib.api.schedule import conflict_view, conflicts_among, fires_of, pause_all, resume_all
 from chalicelib.domain.conflicts import Conflict
 from chalicelib.domain.errors import FieldError, InvalidRequestError
 from chalicelib.domain.ids import instant_of, run_id_of
@@ -19,7 +20,9 @@ from chalicelib.store.statistics import read_tasks_days
 from chalicelib.store.tasks import list_task_states
 from chalicelib.store.timetable import fires_recorded
 from chalicelib.web.calendar import OFTEN_SHOWN, Entry, Row, day_begins, entry_view, grid, split, week_of
-from chalicelib.web.visit import View, Visit
+from chalicelib.web.forms import read_form
+from chalicelib.web.pause import pause_shown
+from chalicelib.web.visit import View, Visit, redirect
 
 LOOKED_UP = 300  # past fires whose outcome is asked for: three batches of runs, three of the ledger
 FAILURES = 500  # of a week: one query, so that they are seen first
@@ -29,6 +32,8 @@ KEPT_WEEKS = 3
 EVERY_MINUTE = 7 * 24 * 60 + 60  # fires of a week
 ALL_FIRES = 40_000  # worked out in full; of what comes then, a few per task
 FEW = 100
+
+BACK = {"schedule": "/admin/schedule", "tasks": "/admin/task"}
 
 _weeks: dict[tuple[str, int, int], dict[str, list[Fire]]] = {}  # working out a week of a thousand tasks takes a while
 _tight: dict[tuple[str, str, int, int, int], list[Conflict]] = {}
@@ -45,6 +50,7 @@ def show(visit: Visit) -> View:
     days = [chosen_day] if chosen_day else week
     begin, end = day_begins(days[0], zone), day_begins(days[-1] + timedelta(days=1), zone)
     chosen = visit.request.query.get("task", "")
+    services.registry.refresh()  # whoever has just paused everything sees that
     tasks = services.registry.tasks()
     if chosen:
         services.registry.task(chosen)
@@ -79,11 +85,20 @@ def show(visit: Visit) -> View:
         "before": (week[0] - timedelta(days=7)).isoformat(),
         "after": (week[0] + timedelta(days=7)).isoformat(),
         "this_week": today in week,
+        "all_paused": pause_shown(services),
         "often_more": max(0, len(often) - OFTEN_SHOWN),
         "busiest": data["conflicts"][:CONFLICTS],  # type: ignore[index]
         "anything": bool(lines) or any(not row.blank for row in rows),
     }
     return View("schedule.html", data, extra)
+
+
+def pause(visit: Visit) -> Reply:
+    """Pause or resume all tasks: the field `paused` says which. Back to the page that asked."""
+    form = read_form(visit.request)
+    change = pause_all if form.text("paused") == "true" else resume_all
+    reply = change(visit.request)
+    return reply if visit.wants_json else redirect(visit, BACK.get(form.text("back"), BACK["schedule"]))
 
 
 def _date(visit: Visit, name: str) -> date | None:

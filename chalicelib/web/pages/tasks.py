@@ -14,6 +14,7 @@ from chalicelib.engine.services import Services
 from chalicelib.store.listing import Active, active_by_task
 from chalicelib.store.tasks import TaskState, list_task_states
 from chalicelib.web.bars import strip
+from chalicelib.web.pause import pause_shown
 from chalicelib.web.visit import View, Visit
 
 SHOWN = 200  # tasks of one page; a search finds the others
@@ -47,6 +48,7 @@ def show(visit: Visit) -> View:
     if visit.wants_json:
         return View("tasks.html", data)
     extra = {
+        "all_paused": pause_shown(services),
         "chosen": {name: chosen.get(name, "") for name in FILTERS},
         "groups": _grouped(shown),
         "shown": len(shown),
