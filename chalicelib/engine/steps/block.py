@@ -125,5 +125,5 @@ def names_of(steps: list[Step]) -> list[str]:
     names: list[str] = []
     for step in steps:
         before = sum(1 for other in steps[: len(names)] if not other.name and other.processor == step.processor)
-        names.append(step.name or (f"{step.processor}_{before + 1}" if before else step.processor))
+        names.append(step.name or (f"{step.processor}-{before + 1}" if before else step.processor))
     return names
