@@ -265,19 +265,12 @@ def request_stop(table: Table, run_id: str, by: str = "") -> RunRecord:
 def follow(table: Table, run_id: str, connection: str) -> RunRecord:
     """Note a follower of an active run. The answer's seq is where the run's own pushes to it begin. Raises UnknownRunError."""
     try:
-        item = table.update(
-            run_key(run_id),
-            "ADD followers :connection, follows :one",
-            ACTIVE,
-            connection={connection},
-            one=1,
-            **ACTIVE_WORDS,
-        )
+        change = "ADD followers :connection, follows :one"
+        return run_of(table.update(run_key(run_id), change, ACTIVE, connection={connection}, one=1, **ACTIVE_WORDS))
     except ConditionFailed as refused:
         if refused.item is None:
             raise UnknownRunError(run_id) from None
         return run_of(refused.item)
-    return run_of(item)
 
 
 def unfollow(table: Table, run_id: str, connections: set[str]) -> None:

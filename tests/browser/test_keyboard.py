@@ -79,6 +79,24 @@ def test_a_run_is_started_with_its_form_followed_stopped_and_exported(page: Any,
     assert json.loads(rows[0])[1:] == ["o", "line 1\r\n"]
 
 
+def test_the_focus_stays_on_a_button_while_the_page_renews_itself(page: Any, door: Door) -> None:
+    answer = door.http.patch("/task/talk", json={"max_concurrent": 1})
+    assert answer.status_code == 200, answer.text
+    first, second = (door.start("talk", lines=600, pause=0.05)["run_id"] for _ in range(2))
+    door.wait(first, "running")
+    page.goto(f"/admin/run/{second}")
+    expect(page.locator("#summary .status").first).to_have_text("queued")
+    tab_to(page, "Stop")
+    page.evaluate("document.getElementById('summary').dataset.old = 'yes'")
+    door.stop(first)
+    expect(page.locator("#summary .status").first).to_have_text("running")
+    expect(page.locator("#summary[data-old]")).to_have_count(0)
+    assert focused(page) == "Stop"
+    page.keyboard.press("Enter")
+    expect(page.locator("#summary .status").first).to_have_text("stopped")
+    door.http.patch("/task/talk", json={"max_concurrent": None})
+
+
 def test_keys_lead_everywhere_and_help_lists_them(page: Any) -> None:
     press = page.keyboard.press
     press("?")

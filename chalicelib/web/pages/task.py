@@ -24,6 +24,7 @@ from chalicelib.web.charts import durations, outcomes
 from chalicelib.web.forms import Form, fields_of, read_form
 from chalicelib.web.graph import graph
 from chalicelib.web.pages.runs import list_runs, period_words
+from chalicelib.web.snippets import snippets
 from chalicelib.web.visit import View, Visit, redirect
 
 CHARTED = 50
@@ -81,6 +82,7 @@ def task_page(
         "loose_errors": {k: v for k, v in errors.items() if k not in names and k not in ("confirm", *EDITABLE)},
         "trouble": trouble.message if trouble else "",
         "nonce": new_run_id(),
+        "snippets": snippets(task, given or {}, services.settings.api_url),
         "graph": drawn,
         "graph_states": _states(services, drawn),
         "outcomes": outcomes(month["by_day"]),

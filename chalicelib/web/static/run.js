@@ -53,7 +53,7 @@ async function refresh() {
       const answer = await fetch(box.dataset.pageUrl, { headers: { "X-Fragment": "parts", Accept: "text/html" } });
       if (!answer.ok) return;
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-      for (const id of ["summary", "details"]) document.getElementById(id).replaceWith(fresh.getElementById(id));
+      for (const id of ["summary", "details"]) exchange(document.getElementById(id), fresh.getElementById(id));
       summary = document.getElementById("summary");
       tellTimes(document.getElementById("main"));
       if (!stream.done) gantt.draw(summary);
@@ -66,6 +66,14 @@ async function refresh() {
     }
   })();
   return refreshing;
+}
+
+// Whoever has come to a button by keyboard stays on it.
+function exchange(old, fresh) {
+  const name = (element) => `${element.tagName} ${element.getAttribute("href") ?? element.textContent.trim()}`;
+  const focused = old.contains(document.activeElement) && name(document.activeElement);
+  old.replaceWith(fresh);
+  if (focused) [...fresh.querySelectorAll("a, button, summary, [tabindex]")].find((e) => name(e) === focused)?.focus({ preventScroll: true });
 }
 
 function showProgress(event) {
