@@ -10,6 +10,15 @@ from typing import Annotated, Any
 from chalicelib import Param, Run, task
 
 KEPT = 30  # measurements in the result
+WIDTH = 20  # characters of a bar
+GREEN, YELLOW, RED = 32, 33, 31  # as terminals know them
+
+
+def bar(percent: float) -> str:
+    """So much of a whole, in a colour that says whether that is a lot."""
+    full = min(WIDTH, round(WIDTH * percent / 100))
+    colour = GREEN if percent < 50 else YELLOW if percent < 85 else RED
+    return f"\x1b[{colour}m{'█' * full}\x1b[2m{'░' * (WIDTH - full)}\x1b[0m"
 
 
 @task(title="System watch", category="admin", icon="activity", tags=["monitoring", "long"], timeout="5h")
@@ -33,7 +42,7 @@ def long_watch(
         row = {"at": datetime.now(UTC).strftime("%H:%M:%S"), "cpu": cpu, "memory": memory}
         seen = seen | {"count": seen["count"] + 1, "cpu_sum": seen["cpu_sum"] + cpu, "rows": [*seen["rows"], row][-KEPT:]}
         seen["cpu_highest"] = max(seen["cpu_highest"], cpu)
-        print(f"{row['at']}  cpu {cpu:5.1f} %  memory {memory:5.1f} %")
+        print(f"{row['at']}  cpu {bar(cpu)} {cpu:5.1f} %   memory {bar(memory)} {memory:5.1f} %")
         run.progress(min(1.0, (time.time() - seen["began"]) / seconds), f"{seen['count']} measurements")
         yield seen
     mean = round(seen["cpu_sum"] / max(1, seen["count"]), 1)
