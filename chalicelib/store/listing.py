@@ -81,7 +81,7 @@ def run_ids_between(table: Table, status: str, begin: int, end: int, most: int) 
 
 def run_outcomes(table: Table, run_ids: Sequence[str]) -> dict[str, str]:
     """Run id -> status, of those that exist."""
-    found = table.get_many([run_key(run_id) for run_id in run_ids])
+    found = table.get_many([run_key(run_id) for run_id in run_ids], ("id", "status"))
     return {item["id"]: item["status"] for item in found.values()}
 
 
@@ -97,7 +97,7 @@ class Span:
 def newest_spans(table: Table, limit: int) -> tuple[list[Span], int | None]:
     """Of the newest runs those that began to work, and when the oldest looked at was made (None: there are no older ones)."""
     ids = _page_of_ids(table, "by_age", "listed", "runs", None, limit, None)
-    items = table.get_many([run_key(run_id) for run_id in ids])
+    items = table.get_many([run_key(run_id) for run_id in ids], ("started_at", "finished_at", "slots"))
     spans = [Span(i["started_at"], i.get("finished_at"), i.get("slots", 1)) for i in items.values() if "started_at" in i]
     return spans, instant_of(ids[-1]) if len(ids) == limit else None
 

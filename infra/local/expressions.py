@@ -13,7 +13,7 @@ from typing import Any
 from moto.core.responses import ActionResult
 from moto.dynamodb import responses
 from moto.dynamodb.comparisons import ConditionExpressionParser
-from moto.dynamodb.models.dynamo_type import DynamoType, LimitedSizeDict
+from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
 from moto.dynamodb.parsing import validators
 from moto.dynamodb.parsing.ast_nodes import DepthFirstTraverser, Node  # type: ignore[attr-defined]
 from moto.dynamodb.parsing.expressions import UpdateExpressionParser  # type: ignore[attr-defined]
@@ -36,6 +36,7 @@ def speed_up() -> None:
     validators.Validator.validate = _validate  # type: ignore[method-assign]
     ConditionExpressionParser.parse = _parse_once(ConditionExpressionParser.parse)  # type: ignore[method-assign]
     LimitedSizeDict.__setitem__ = _lenient(LimitedSizeDict.__setitem__)  # type: ignore[method-assign]
+    Item.project = _projected(Item.project)  # type: ignore[method-assign]
     # results go out as JSON at once: no conversion into botocore's types and back
     responses.DynamoResult = ActionResult  # type: ignore[misc,assignment]
 
@@ -120,6 +121,21 @@ def _parse_once(parse: Any) -> Any:
         return known[2]
 
     return parse_once
+
+
+def _projected(project: Any) -> Any:
+    """moto makes the whole item plain for each attribute that is wanted; one at the top can be taken as it is."""
+
+    def take(self: Item, wanted: list[list[str]]) -> Item:
+        if any(len(path) != 1 or "[" in path[0] for path in wanted):
+            return project(self, wanted)
+        found = Item(self.hash_key, self.range_key, {})
+        for (name,) in wanted:
+            if name in self.attrs:
+                dict.__setitem__(found.attrs, name, self.attrs[name])
+        return found
+
+    return take
 
 
 def _lenient(setitem: Any) -> Any:

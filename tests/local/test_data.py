@@ -123,6 +123,26 @@ def test_a_query_takes_prefixes_in_order(stack: LocalStack) -> None:
     assert [item["sk"]["S"] for item in found["Items"]] == ["b1", "b10", "b2"]
 
 
+def test_only_what_is_asked_for_comes(stack: LocalStack) -> None:
+    client = stack.client("dynamodb")
+    rest = {"a": {"S": "x"}, "status": {"N": "1.5"}, "m": {"M": {"deep": {"L": [{"S": "l0"}, {"S": "l1"}]}}}, "b": {"B": b"\x00"}}
+    client.put_item(TableName=TABLE, Item=key("projected") | rest)
+
+    def asked(expression: str, **names: str) -> dict[str, Any]:
+        more = {"ExpressionAttributeNames": {f"#{n}": name for n, name in names.items()}} if names else {}
+        keys = {"Keys": [key("projected")], "ProjectionExpression": expression} | more
+        (batch,) = client.batch_get_item(RequestItems={TABLE: keys})["Responses"][TABLE]  # type: ignore[dict-item]
+        more |= {"KeyConditionExpression": "pk = :pk", "ExpressionAttributeValues": {":pk": {"S": "projected"}}}
+        (found,) = client.query(TableName=TABLE, ProjectionExpression=expression, **more)["Items"]
+        assert batch == found
+        return dict(found)
+
+    assert asked("pk, a, nowhere") == {"pk": {"S": "projected"}, "a": {"S": "x"}}
+    assert asked("#s, m, b", s="status") == {"status": {"N": "1.5"}, "m": rest["m"], "b": rest["b"]}
+    assert asked("m.deep") == {"m": rest["m"]}
+    assert client.get_item(TableName=TABLE, Key=key("projected"))["Item"].keys() == {"pk", "sk", *rest}
+
+
 def test_everything_survives_kill_9(own_stack: Any) -> None:
     stack = own_stack()
     client, s3, events = (stack.client(name) for name in ("dynamodb", "s3", "events"))
