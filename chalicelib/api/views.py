@@ -17,6 +17,8 @@ from chalicelib.engine.services import Services
 from chalicelib.store.listing import Active
 from chalicelib.store.tasks import TaskState
 
+MOST_FIRES = 5_000  # that are remembered
+
 
 def run_view(services: Services, run: RunRecord, *, whole: bool = True) -> dict[str, Any]:
     """A run as JSON; in lists without result, steps and stack (`whole=False`)."""
@@ -183,12 +185,32 @@ def _schedule_text(services: Services, task: CatalogTask) -> str | None:
 
 def _next_run(services: Services, task: CatalogTask, active: Active, now: int) -> str | None:
     """Its next fire, or a run that somebody asked for at an earlier instant."""
-    from chalicelib.domain.timetable import has_schedule, next_fire
+    from chalicelib.domain.timetable import has_schedule
 
     known = [] if active.asked_for is None else [active.asked_for]
-    if task.enabled and has_schedule(task) and (fire := next_fire(task, services.settings.time_zone, now)) is not None:
-        known.append(fire.at)
+    if task.enabled and has_schedule(task) and (at := _next_fire(services, task, now)) is not None:
+        known.append(at)
     return iso(min(known)) if known else None
+
+
+_fires: dict[tuple[str, str], tuple[int, int]] = {}  # (task's ETag, zone) -> from when on (epoch ms) which fire is the next
+
+
+def _next_fire(services: Services, task: CatalogTask, now: int) -> int | None:
+    """Worked out once for a definition, and again when that fire has passed: until then it is the next of any instant."""
+    from chalicelib.domain.timetable import next_fire
+
+    place = f"{task.id} {services.registry.etag(task.id)}", services.settings.time_zone
+    since, at = _fires.get(place, (0, 0))
+    if since <= now < at:
+        return at
+    fire = next_fire(task, services.settings.time_zone, now)
+    if fire is None:
+        return None
+    if len(_fires) > MOST_FIRES:
+        _fires.clear()
+    _fires[place] = (now, fire.at)
+    return fire.at
 
 
 def _parameters(services: Services, task_id: str) -> list[Parameter]:
