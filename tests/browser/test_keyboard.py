@@ -40,6 +40,7 @@ def test_a_dangerous_task_is_found_confirmed_and_started(page: Any, door: Door) 
     press("Enter")
     press("Enter")
     expect(page.get_by_role("heading", name="Wipe the shelf")).to_be_visible()
+    page.wait_for_load_state()  # before its scripts are there, the browser's own words appear instead
     press("s")
     assert "Type wipe to confirm" in focused(page)
     press("Enter")

