@@ -39,8 +39,8 @@ def client(service: str, endpoint: str | None = None) -> Any:
     from botocore.config import Config
 
     waits: dict[str, Any] = {"connect_timeout": 2, "read_timeout": 10, "retries": {"mode": "standard", "max_attempts": 4}}
-    if service == "apigatewaymanagementapi":
-        # A follower that cannot be reached at once sees a gap and asks again: better than a run that waits.
+    if service in ("apigatewaymanagementapi", "xray"):
+        # A follower that cannot be reached at once sees a gap and asks again; a trace stays at its route. Better than waiting.
         waits = {"connect_timeout": 1, "read_timeout": 2, "retries": {"mode": "standard", "max_attempts": 1}}
     if service == "s3":
         waits |= {"s3": {"addressing_style": "path"}} if endpoint_is_local() else {}

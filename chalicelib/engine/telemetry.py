@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import time
 from typing import Any
 
 from chalicelib.domain.run import RunRecord
@@ -19,6 +20,8 @@ from chalicelib.store.runs import get_runs
 NAMESPACE = "Nightshift"
 _SECRET = re.compile(r"\$\{secret:([^}]+)\}")
 PATIENCE = 3.0  # seconds that a collector may take
+LEFT_ALONE = 30.0  # seconds; who stops or sweeps many runs must not wait for a dead receiver at each of them
+_given_up: dict[str, float] = {}  # receiver -> until when this process does not try it
 UNITS = {"Runs": "Count", "Completed": "Count", "Failed": "Count", "Stopped": "Count", "Duration": "Seconds", "Waited": "Seconds"}
 
 
@@ -31,10 +34,12 @@ def report(services: Services, run_id: str) -> None:
             print(
                 json.dumps(metrics_line(run, services.settings.stage, services.settings.metrics)), file=sys.__stdout__, flush=True
             )
-        if services.settings.tracing == "xray":
-            _to_xray(services, run)
-        elif services.settings.tracing != "none":
-            _to_collector(services, run)
+        tracing = services.settings.tracing
+        if tracing == "none" or _given_up.get(tracing, 0.0) > time.monotonic():
+            return
+        _given_up[tracing] = time.monotonic() + LEFT_ALONE  # unless it goes well
+        (_to_xray if tracing == "xray" else _to_collector)(services, run)
+        del _given_up[tracing]
     except Exception:
         services.log.exception("could not tell of a run's end", extra={"run_id": run_id, "tracing": services.settings.tracing})
 
@@ -82,6 +87,6 @@ def _to_collector(services: Services, run: RunRecord) -> None:
     for name, value in settings.tracing_headers.items():
         headers[name] = _SECRET.sub(lambda found: services.secrets(found[1]), value)
     with urllib3.PoolManager() as pool:
-        answer = pool.request("POST", address, body=body, headers=headers, timeout=PATIENCE, retries=1, redirect=False)
+        answer = pool.request("POST", address, body=body, headers=headers, timeout=PATIENCE, retries=False, redirect=False)
     if answer.status >= 300:
         raise RuntimeError(f"the collector answered {answer.status}: {answer.data[:200]!r}")

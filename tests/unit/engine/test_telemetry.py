@@ -10,11 +10,17 @@ import pytest
 
 from chalicelib.domain.errors import SettingsError
 from chalicelib.domain.tracing.spans import trace_id
+from chalicelib.engine import telemetry
 from chalicelib.engine.secrets import Secrets
 from chalicelib.settings import load_settings
 from tests.support.http_server import HttpServer, http_server
 from tests.unit.engine.conftest import Engine
 from tests.unit.engine.test_notify import Log
+
+
+@pytest.fixture(autouse=True)
+def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(telemetry, "_given_up", {})
 
 
 def told(engine: Engine, behaviour: Any, **settings: Any) -> tuple[Any, Log]:
@@ -121,6 +127,22 @@ def test_what_cannot_be_told_makes_no_run_worse(engine: Engine, tracing: str, mo
     assert run.status == "completed"
     assert not engine.holders()
     assert [text for text, _ in log.lines if "could not tell" in text]
+
+
+def test_a_dead_receiver_is_not_waited_for_again_and_again(engine: Engine) -> None:
+    with http_server() as server:
+        refuse(server)
+        told(engine, fine, tracing=server.url)
+        for _ in range(3):
+            engine.start("nightly")
+            assert engine.deliver().status == "completed"
+        assert len(server.asked) == 1
+        telemetry._given_up[server.url] = 0.0  # its time is over
+        server.answer = lambda asked: (200, {}, b"")
+        for _ in range(2):
+            engine.start("nightly")
+            engine.deliver()
+        assert len(server.asked) == 3
 
 
 @pytest.mark.parametrize(
